@@ -1,0 +1,1 @@
+"""Who may call: keys, their secrets, and how a caller is recognised."""

@@ -1,0 +1,1 @@
+"""The embedded engine: a small real model behind Ollama's protocol."""

@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Runs the gateway's commands: serve, doctor, createapikey, and Django's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Prepares the environment and hands the command line to Django."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    from django.core.management import execute_from_command_line
+
+    from gateway.env import SettingError, ensure_secrets
+
+    try:
+        ensure_secrets()
+        execute_from_command_line(sys.argv)
+    except SettingError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
