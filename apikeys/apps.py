@@ -9,3 +9,8 @@ class APIKeysConfig(AppConfig):
     """Registers the app."""
 
     name = "apikeys"
+    verbose_name = "API keys"
+
+    def ready(self) -> None:
+        """Makes the schema know how a key is sent."""
+        from apikeys import openapi  # noqa: F401 -- registers itself

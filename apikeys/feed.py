@@ -1,0 +1,168 @@
+"""Keeps the ring in step with the database, from a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from django.db import close_old_connections, connection
+
+from apikeys.keyring import Entry, KeyRing, ring
+from apikeys.last_used import LastUsed, last_used
+from apikeys.models import Key, KeyRevision
+from apikeys.principal import Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLL_SECONDS = 0.25
+WRITE_SECONDS = 10.0
+# Longer than a poll takes, shorter than anyone minds: how long a request with an unknown key may wait for one.
+REFRESH_TIMEOUT = 1.0
+STOP_TIMEOUT = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class KeyFeed:
+    """Reads changed keys four times a second and hands them to the ring.
+
+    While the database is away, the ring keeps what it knows and the feed keeps trying.
+    """
+
+    def __init__(self, ring: KeyRing, last_used: LastUsed) -> None:
+        self._ring = ring
+        self._last_used = last_used
+        self._seen = 0
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._waiting: list[asyncio.Future[bool]] = []
+
+    def start(self) -> None:
+        """Loads all keys, then follows their changes; raises the database's error if they can't be loaded."""
+        if self._threads:
+            return
+        try:
+            self.load()
+        finally:
+            close_old_connections()
+        self._stopping.clear()
+        # Writing has a thread of its own: a held write lock must not delay a revocation.
+        self._threads = [
+            threading.Thread(target=self._follow, name="key-feed", daemon=True),
+            threading.Thread(target=self._write_uses, name="key-uses", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stops following, and stores the last uses; returns after five seconds at most."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(STOP_TIMEOUT / len(self._threads))
+        self._threads = []
+        self._release(self._take_waiting(), done=False)
+
+    async def refreshed(self, timeout: float = REFRESH_TIMEOUT) -> bool:  # noqa: ASYNC109 -- a bound, with an answer of its own
+        """Waits until a poll that starts after this call is over; returns False if none was within `timeout` seconds.
+
+        No request makes the feed poll: any number of them wait for the same next one.
+        """
+        if not self._threads:
+            return False
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._waiting.append(waiter)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                return await waiter
+        return False
+
+    def load(self) -> None:
+        """Reads all keys anew."""
+        # The number first: what changes while the keys are being read is then read once more.
+        seen = KeyRevision.seen()
+        rows = Key.objects.not_revoked().order_by().values_list("key_id", "digest", "label", "expires")
+        self._ring.replace(
+            Entry(bytes.fromhex(digest), Principal(key_id, label, expires.timestamp() if expires else None))
+            for key_id, digest, label, expires in rows.iterator()
+        )
+        self._seen = seen
+
+    def poll(self) -> None:
+        """Reads what changed since the last time."""
+        latest = KeyRevision.seen()
+        if latest == self._seen:
+            return
+        if latest < self._seen:  # an older database was put back
+            self.load()
+            return
+        for key in Key.objects.changed_since(self._seen).iterator():
+            if key.revoked_at is not None:
+                self._ring.drop(key.key_id)
+            else:
+                expires_at = key.expires.timestamp() if key.expires else None
+                self._ring.put(bytes.fromhex(key.digest), Principal(key.key_id, key.label, expires_at))
+        self._seen = latest
+
+    def _follow(self) -> None:
+        reach = _Reach("changes of keys are not seen until it is back; the known ones go on working")
+        while not self._stopping.wait(POLL_SECONDS):
+            waiting = self._take_waiting()
+            # After an outage all is read anew: what came back may be another copy of the database.
+            done = reach.attempt(self.load if reach.lost else self.poll)
+            self._release(waiting, done=done)
+        connection.close()
+
+    def _write_uses(self) -> None:
+        reach = _Reach("the times of last use are kept in memory until it is back")
+        while not self._stopping.wait(WRITE_SECONDS):
+            reach.attempt(self._last_used.write)
+        reach.attempt(self._last_used.write)
+        connection.close()
+
+    def _take_waiting(self) -> list[asyncio.Future[bool]]:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        return waiting
+
+    @staticmethod
+    def _release(waiting: list[asyncio.Future[bool]], *, done: bool) -> None:
+        for waiter in waiting:
+            with contextlib.suppress(RuntimeError):  # its loop was closed meanwhile
+                waiter.get_loop().call_soon_threadsafe(_settle, waiter, done)
+
+
+class _Reach:
+    """Whether one thread reaches the database; says once when that changes."""
+
+    def __init__(self, consequence: str) -> None:
+        self.lost = False
+        self._consequence = consequence
+
+    def attempt(self, step: Callable[[], None]) -> bool:
+        """Runs the step; returns whether it went well."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 -- a thread that died of a surprise would let revoked keys live
+            if not self.lost:
+                log.error("The database can't be reached (%s): %s.", type(error).__name__, self._consequence)  # noqa: TRY400 -- one line is enough
+            self.lost = True
+            connection.close()  # the next attempt opens a new one: this one may be dead
+            return False
+        if self.lost:
+            log.warning("The database is reached again.")
+        self.lost = False
+        return True
+
+
+def _settle(waiter: asyncio.Future[bool], done: bool) -> None:  # noqa: FBT001 -- call_soon passes no names
+    if not waiter.done():
+        waiter.set_result(done)
+
+
+feed = KeyFeed(ring, last_used)
