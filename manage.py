@@ -12,7 +12,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     from django.core.management import execute_from_command_line
 
-    from gateway.env import SettingError, ensure_secrets
+    from gateway.env import SettingError
+    from gateway.envfile import ensure_secrets
 
     try:
         ensure_secrets()

@@ -18,6 +18,7 @@ OLLAMA_URL = ENV.OLLAMA_URL or DEFAULT_OLLAMA_URL
 OLLAMA_MODEL = ENV.OLLAMA_MODEL
 
 INSTALLED_APPS = [
+    "gateway",  # before staticfiles, whose runserver it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -28,7 +29,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "gateway",
     "apikeys",
     "proxy",
     "engine",
@@ -68,6 +68,7 @@ TEMPLATES = [
 # Connections are not kept (conn_max_age 0): under ASGI a request's thread dies with its connection.
 DATABASES = {"default": dj_database_url.parse(ENV.DATABASE_URL, conn_max_age=0)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
     # IMMEDIATE: a deferred transaction that turns into a write fails at once, whatever the timeout.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -91,17 +92,57 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 
-# TLS ends at the proxy in front, which also redirects; a redirect here would leak the key of a plain request.
+# TLS ends at the proxy in front.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.tls
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.tls else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.tls
+# Logging into the admin works through a TLS proxy that isn't among TRUSTED_PROXIES, too.
+CSRF_TRUSTED_ORIGINS = [
+    f"https://{'*' if host.startswith('.') else ''}{host}" for host in ENV.ALLOWED_HOSTS if ENV.tls and host != "*"
+]
+SILENCED_SYSTEM_CHECKS = [
+    # A redirect to https comes too late for the key that came in plain text; the proxy closes that port.
+    "security.W008",
+    # The gateway speaks for its own host name, not for all names below it, nor for browsers' built-in lists.
+    "security.W005",
+    "security.W021",
+]
+if not ENV.tls:
+    # No HSTS and no secure cookies is what TLS=off means; gateway.W001 speaks up where that is dangerous.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
+# Keys travel in headers, never in cookies, so any origin may be let in. `*` would not cover Authorization.
 CORS_URLS_REGEX = r"^/(api/|v1/|health)"
 CORS_ALLOW_ALL_ORIGINS = ENV.CORS_ALLOWED_ORIGINS == ["*"]
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else ENV.CORS_ALLOWED_ORIGINS
 CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "user-agent",
+    "x-api-key",
+    "x-request-id",
+    # the OpenAI SDK in a browser
+    "openai-organization",
+    "openai-project",
+    "x-stainless-arch",
+    "x-stainless-async",
+    "x-stainless-helper-method",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+    # the Anthropic SDK in a browser
+    "anthropic-beta",
+    "anthropic-dangerous-direct-browser-access",
+    "anthropic-version",
+]
+CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

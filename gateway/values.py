@@ -1,0 +1,117 @@
+"""What the value of a setting may look like: types that check themselves and say what is allowed."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+def split_commas(value: object) -> object:
+    """Splits a comma-separated text into its parts."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def ollama_url(value: str) -> str:
+    """Reduces a URL to its base: scheme, host, port and path prefix, without `/api/generate` at its end."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("an http:// or https:// URL such as http://localhost:11434") from None
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("a URL without user name, query or fragment; a credential goes into OLLAMA_API_KEY")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"[\s\\]", value):
+        raise ValueError("an http:// or https:// URL such as http://localhost:11434")
+    path = parts.path.rstrip("/").removesuffix("/api/generate").rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.rstrip(':')}{path}"
+
+
+def listen_address(value: str) -> str:
+    """Insists on an IP address or a host name, and takes the brackets off an IPv6 address."""
+    bare = value.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        if not HOST_NAME.fullmatch(bare):
+            raise ValueError("an address or host name such as 127.0.0.1, ::1 or 0.0.0.0; PORT is its own") from None
+    return bare
+
+
+def database_url(value: str) -> str:
+    """Insists on a database file, or on a PostgreSQL whose driver is installed."""
+    scheme, _, rest = value.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest.strip("/"):
+        return value
+    if scheme not in ("postgres", "postgresql") or not rest:
+        raise ValueError("sqlite:///file or postgres://user:password@host/name")
+    try:
+        urlsplit(value).port  # noqa: B018 -- reading it checks it
+    except ValueError:
+        raise ValueError("postgres://user:password@host:port/name, with special characters %-encoded") from None
+    if find_spec("psycopg") is None:
+        raise ValueError(
+            "PostgreSQL needs its driver: .venv/bin/pip install --require-hashes -r requirements/postgres.txt"
+        )
+    return value
+
+
+def existing_file(value: Path) -> Path:
+    """Insists on a file that is there."""
+    path = value.expanduser()
+    if not path.is_file():
+        raise ValueError("the path of a PEM file that is there")
+    return path
+
+
+def networks(value: list[str]) -> list[str]:
+    """Insists on addresses or networks: a name or `*` would let anyone forge an address."""
+    for part in value:
+        try:
+            ipaddress.ip_network(part)
+        except ValueError:
+            raise ValueError("addresses or networks such as 10.0.0.5,10.1.0.0/16") from None
+    return value
+
+
+def host_names(value: list[str]) -> list[str]:
+    """Insists on host names without scheme, port or path; `*` and a leading dot are wildcards."""
+    for part in value:
+        name = part.removeprefix(".")
+        if part != "*" and not HOST_NAME.fullmatch(name):
+            try:
+                ipaddress.IPv6Address(part.strip("[]"))
+            except ValueError:
+                raise ValueError("host names such as gateway.example.org,.example.org, without port") from None
+    return value
+
+
+def origins(value: list[str]) -> list[str]:
+    """Insists on origins, or on `*` alone."""
+    for part in value:
+        origin = urlsplit(part)
+        whole = f"{origin.scheme}://{origin.netloc}"
+        if value != ["*"] and (origin.scheme not in ("http", "https") or not origin.netloc or whole != part):
+            raise ValueError("* or origins such as https://chat.example.org, without a path")
+    return value
+
+
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_commas)]
+OllamaURL = Annotated[str, AfterValidator(ollama_url)]
+ListenAddress = Annotated[str, AfterValidator(listen_address)]
+DatabaseURL = Annotated[str, AfterValidator(database_url)]
+ExistingFile = Annotated[Path, AfterValidator(existing_file)]
+Networks = Annotated[CommaList, AfterValidator(networks)]
+HostNames = Annotated[CommaList, AfterValidator(host_names)]
+Origins = Annotated[CommaList, AfterValidator(origins)]
