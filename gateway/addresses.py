@@ -9,7 +9,7 @@ from typing import NamedTuple
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, never bound
 
 
-class CannotListen(Exception):  # noqa: N818 -- reads as what happened
+class CannotListen(Exception):
     """The address can't be listened on; the text says why and what to do."""
 
 

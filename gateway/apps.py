@@ -9,3 +9,8 @@ class GatewayConfig(AppConfig):
     """Registers the start-up checks."""
 
     name = "gateway"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Loads the module whose import registers them."""
+        from gateway import checks  # noqa: F401 -- imported for its effect

@@ -1,0 +1,143 @@
+"""What `manage.py doctor` looks at: each examination yields findings, each finding says what to do."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.checks import WARNING, run_checks
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from dotenv import dotenv_values
+
+from apikeys.models import Key
+from gateway.checks import is_weak
+from gateway.env import GENERATED, Env, env_file
+from gateway.probe import look
+
+PRIVATE = 0o077
+
+
+class Finding(NamedTuple):
+    """One line of the doctor: how bad, about what, and what to do."""
+
+    level: Literal["ok", "warn", "fail"]
+    subject: str
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """Looks at everything, in the order in which things are needed."""
+    env: Env = settings.ENV
+    yield from environment(env)
+    yield from secrets(env)
+    yield from combinations(env)
+    yield from database()
+    yield from upstream(env)
+
+
+def environment(env: Env) -> Iterator[Finding]:
+    """Looks at `.env`; wrong values have stopped the command before."""
+    path = env_file()
+    yield Finding("ok", "settings", f"{env.APP_ENV} mode, read from the environment and {path}")
+    if not path.is_file():
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & PRIVATE:
+        yield Finding("fail", "settings", f"others can read the secrets in {path} (mode {mode:o}): chmod 600 {path}")
+    known = {*Env.model_fields, "NODE_ENV"}
+    for name in dotenv_values(path):
+        if name not in known:
+            guess = get_close_matches(name, known, 1)
+            advice = f"did you mean {guess[0]}?" if guess else "remove it, or see docs/settings.md for the names"
+            yield Finding("warn", "settings", f"{name} in {path} is no setting of the gateway: {advice}")
+
+
+def secrets(env: Env) -> Iterator[Finding]:
+    """Looks at the strength of the generated secrets."""
+    weak = [name for name in GENERATED if is_weak(getattr(env, name))]
+    for name in weak:
+        yield Finding(
+            "fail" if env.production else "warn",
+            "secrets",
+            f"{name} is easy to guess: use at least 32 random characters (a changed KEY_PEPPER ends all keys)",
+        )
+    if not weak:
+        yield Finding("ok", "secrets", "SECRET_KEY and KEY_PEPPER are long and random")
+
+
+def combinations(env: Env) -> Iterator[Finding]:
+    """Runs the start-up checks: HOST, ALLOWED_HOSTS, TLS and what else must fit together."""
+    messages = [
+        message for message in run_checks(include_deployment_checks=env.production) if not message.is_silenced()
+    ]
+    for message in messages:
+        level: Literal["warn", "fail"] = "fail" if message.level > WARNING else "warn"
+        yield Finding(level, str(message.id), " ".join(f"{message.msg} {message.hint or ''}".split()))
+    if not messages:
+        tls = "on" if env.tls else "off"
+        yield Finding("ok", "network", f"listens on {env.HOST} port {env.PORT}, TLS is {tls}, nothing contradicts it")
+    if env.tls and not env.TRUSTED_PROXIES:
+        yield Finding(
+            "warn",
+            "TLS",
+            "no proxy is trusted: clients' addresses and https are not known. Put the address of the proxy that "
+            "speaks TLS into TRUSTED_PROXIES",
+        )
+
+
+def database() -> Iterator[Finding]:
+    """Looks at the database and at what must be in it."""
+    name = settings.DATABASES["default"]["NAME"]
+    if connection.vendor == "sqlite" and not Path(name).exists():
+        yield Finding("warn", "database", f"{name} is not there yet: `scripts/serve` makes it, an admin and a key")
+        return
+    try:
+        executor = MigrationExecutor(connection)
+        left = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        if left:
+            yield Finding("fail", "database", f"{left} migrations are missing: `manage.py migrate`, or restart `serve`")
+            return
+        yield Finding("ok", "database", f"{connection.vendor} at {name}, all migrations applied")
+        yield from people_and_keys()
+    except DatabaseError as error:
+        text = " ".join(str(error).split())
+        yield Finding("fail", "database", f"it can't be used ({text}): see DATABASE_URL and docs/settings.md")
+
+
+def people_and_keys() -> Iterator[Finding]:
+    """Looks for somebody who can log in, and for keys that open."""
+    if get_user_model().objects.filter(is_active=True, is_superuser=True).exists():
+        yield Finding("ok", "admin", "somebody can log in")
+    else:
+        yield Finding("warn", "admin", "nobody can log in to the admin: `manage.py createsuperuser`")
+    usable = Key.objects.usable().count()
+    if usable:
+        yield Finding("ok", "keys", f"{usable} in use")
+    else:
+        yield Finding("warn", "keys", "no usable key, so every request is refused: `manage.py createapikey LABEL`")
+
+
+def upstream(env: Env) -> Iterator[Finding]:
+    """Asks the Ollama for its version and for the default model."""
+    url = settings.OLLAMA_URL
+    found = look(url, token=env.OLLAMA_API_KEY, authority=env.OLLAMA_CA, seconds=env.UPSTREAM_CONNECT_TIMEOUT)
+    if found.problem:
+        yield Finding("fail", "Ollama", f"{url} can't be used ({found.problem}): start Ollama there, or set OLLAMA_URL")
+        return
+    yield Finding("ok", "Ollama", f"version {found.version} at {url}, {len(found.models)} models")
+    if found.has(settings.OLLAMA_MODEL):
+        yield Finding("ok", "model", f"{settings.OLLAMA_MODEL}, the default, is there")
+    else:
+        there = ", ".join(found.models[:5]) or "none"
+        yield Finding(
+            "fail",
+            "model",
+            f"{settings.OLLAMA_MODEL}, the default, is not there: `ollama pull {settings.OLLAMA_MODEL}`, or set "
+            f"OLLAMA_MODEL to one that is ({there})",
+        )
