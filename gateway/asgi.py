@@ -1,0 +1,52 @@
+"""The ASGI application: Django behind a lifespan that opens and closes what calls need."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+django.setup(set_prefix=False)
+
+# These read settings and models, which exist only after setup.
+from gateway.handler import GatewayHandler  # noqa: E402
+from proxy.lane import LANE  # noqa: E402
+from proxy.running import running  # noqa: E402
+
+if TYPE_CHECKING:
+    from gateway.lane import Receive, Scope, Send
+
+log = logging.getLogger("gateway")
+
+
+class Lifespan:
+    """Answers the server's start and stop, and hands requests on."""
+
+    def __init__(self, app: GatewayHandler) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one ASGI connection."""
+        if scope["type"] == "http":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self.live(receive, send)
+
+    async def live(self, receive: Receive, send: Send) -> None:
+        """Opens on start, closes on stop."""
+        await receive()
+        try:
+            await running.open()
+        except Exception as error:  # noqa: BLE001 -- any failure to start is told in one line
+            await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await running.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+application = Lifespan(GatewayHandler(LANE))

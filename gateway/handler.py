@@ -1,0 +1,102 @@
+"""Django's ASGI handler with two ways through it: the machine lane for programs, the stock path for people."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.urls import Resolver404, resolve
+
+from gateway.lane import MachineLane, client_of, request_id_of
+from gateway.rest import error_body
+from proxy.call import DONE, LEFT, Call
+from proxy.exceptions import BodyTimeout, BodyTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.lane import Message, Receive, Scope, Send
+
+# People's forms are small; nobody needs a key to send one, so little of it is held.
+PEOPLE_BODY_LIMIT = 256 * 2**10
+# All paths below these are Django's: the admin adds missing slashes, static files have a middleware.
+PEOPLE_PREFIXES = ("/admin", "/static/")
+
+
+class GatewayHandler(ASGIHandler):
+    """Serves the paths of the lane's table, and those that nobody knows, on the lane; the rest is stock Django."""
+
+    def __init__(self, views: Mapping[bytes, Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.lane = MachineLane(views)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one HTTP request."""
+        if scope["raw_path"] in self.lane.views or not is_for_people(scope["path"]):
+            await self.lane(scope, receive, send)
+            return
+        people = PeopleRequest(scope, receive, send)
+        people.call.on_finish = self.lane.report
+        try:
+            await super().__call__(scope, people.receive, people.send)
+        except (BodyTooLarge, BodyTimeout) as refusal:
+            await people.refuse(refusal)
+        finally:
+            people.call.finish()
+
+
+def is_for_people(path: str) -> bool:
+    """Tells whether Django's URLs know the path."""
+    if path.startswith(PEOPLE_PREFIXES):
+        return True
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
+class PeopleRequest:
+    """What the stock path lacks: a bound on the body, an id on the answer, a line in the log."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.call = Call(request_id_of(scope), scope["method"], scope["path"], client_of(scope))
+        self.call.route = scope["path"]
+        self.raw_receive = receive
+        self.raw_send = send
+        self.size = 0
+        self.whole = False
+
+    async def receive(self) -> Message:
+        """Passes a part of the body on; raises BodyTooLarge, and BodyTimeout when the client pauses too long."""
+        if self.whole:
+            return await self.raw_receive()
+        try:
+            async with asyncio.timeout(settings.ENV.CLIENT_TIMEOUT):
+                message = await self.raw_receive()
+        except TimeoutError:
+            raise BodyTimeout from None
+        self.size += len(message.get("body", b""))
+        self.whole = not message.get("more_body", False)
+        if self.size > PEOPLE_BODY_LIMIT:
+            raise BodyTooLarge(PEOPLE_BODY_LIMIT)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Passes a part of the answer on, with the request's id on its head."""
+        if message["type"] == "http.response.start":
+            self.call.outcome.status = message["status"]
+            self.call.outcome.ended = LEFT  # until the last part is sent
+            message["headers"] = [*message["headers"], (b"X-Request-ID", self.call.request_id.encode())]
+        elif not message.get("more_body", False):
+            self.call.outcome.ended = DONE
+        await self.raw_send(message)
+
+    async def refuse(self, refusal: BodyTooLarge | BodyTimeout) -> None:
+        """Answers a request that was not read to its end."""
+        body = error_body(refusal)
+        headers = [(b"Content-Type", b"application/json"), (b"Content-Length", str(len(body)).encode())]
+        await self.send({"type": "http.response.start", "status": refusal.status_code, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})

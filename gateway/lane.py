@@ -1,0 +1,166 @@
+"""The machine lane: requests of programs, served without a thread hop, a query or a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from corsheaders.middleware import CorsMiddleware
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
+
+from gateway.rest import refusal_of
+from proxy.body import ClientGone
+from proxy.call import CUT, FAILED, LEFT, REFUSED, Call
+from proxy.exceptions import BadHost, NoMethod, NoRoute
+from proxy.live import live
+from proxy.relay import EventStream
+from proxy.report import reporter
+from proxy.surfaces import surface_of
+from proxy.views import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, MutableMapping
+
+    from django.http.response import HttpResponse, HttpResponseBase
+
+    from gateway.rest import Refusal
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+NO_BODY = io.BytesIO()
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class LaneRequest(ASGIRequest):
+    """A request whose body has not been read; it carries its call."""
+
+    def __init__(self, scope: Scope, receive: Receive, call: Call) -> None:
+        super().__init__(scope, NO_BODY)
+        self.receive = receive
+        self.call = call
+
+
+class MachineLane:
+    """Serves the paths of a table of views, and says no to everything else, in the dialect of the path."""
+
+    def __init__(self, views: Mapping[bytes, Mapping[str, Any]]) -> None:
+        self.views = views
+        self.respond_with_cors = CorsMiddleware(self.respond)
+        self.report = reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; whatever happens, its call is finished when this returns."""
+        call = Call(request_id_of(scope), scope["method"], scope["path"], client_of(scope))
+        call.on_finish = self.report
+        live.calls.add(call)
+        sending = Sending(call, send)
+        try:
+            try:
+                await sending.response(await self.respond_with_cors(LaneRequest(scope, receive, call)))
+            except asyncio.CancelledError:
+                # The client left, the server stops for good, or somebody cut the call: only a cut has last words.
+                if call.outcome.ended == LEFT or call.refusal is None:
+                    call.outcome.ended = call.outcome.ended or LEFT
+                    raise
+                asyncio.current_task().uncancel()
+                call.outcome.ended = CUT
+                await sending.last_words(call.refusal)
+        except ClientGone:
+            call.outcome.ended = LEFT
+        except asyncio.CancelledError:
+            if call.outcome.ended != LEFT:
+                raise
+        finally:
+            live.calls.discard(call)
+            call.finish()
+
+    async def respond(self, request: LaneRequest) -> HttpResponseBase:
+        """Finds the view and lets it answer."""
+        call = request.call
+        try:
+            self.check_host(request)
+            methods = self.views.get(request.scope["raw_path"])
+            if methods is None:
+                raise NoRoute
+            call.route = call.path
+            view = methods.get(request.method)
+            if view is None:
+                raise NoMethod(request.method, sorted(methods))
+            return await view(request)
+        except ClientGone:
+            raise
+        except Exception as error:
+            return refused(refusal_of(error), surface_of(call.path), call)
+
+    def check_host(self, request: LaneRequest) -> None:
+        """Raises BadHost for a Host header that names none of ALLOWED_HOSTS."""
+        try:
+            request.get_host()
+        except DisallowedHost:
+            raise BadHost from None
+
+
+class Sending:
+    """One response on its way out."""
+
+    def __init__(self, call: Call, send: Send) -> None:
+        self.call = call
+        self.send = send
+        self.stream: EventStream | None = None
+
+    async def response(self, response: HttpResponseBase) -> None:
+        """Sends a whole response, or a stream until it ends."""
+        if isinstance(response, EventStream):
+            self.stream = response
+            await self.start(response)
+            async for frames in response:
+                await self.send({"type": "http.response.body", "body": frames, "more_body": True})
+            await self.send({"type": "http.response.body"})
+        else:
+            content = response.content
+            response.headers["Content-Length"] = str(len(content))
+            await self.start(response)
+            await self.send({"type": "http.response.body", "body": content})
+            self.call.outcome.ended = self.call.outcome.ended or (
+                REFUSED if response.status_code < 500 else FAILED
+            )
+
+    async def start(self, response: HttpResponseBase) -> None:
+        """Sends the head."""
+        self.call.outcome.status = response.status_code
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+        headers.append((b"X-Request-ID", self.call.request_id.encode()))
+        headers.append((b"X-Content-Type-Options", b"nosniff"))
+        await self.send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+
+    async def last_words(self, refusal: Refusal) -> None:
+        """Tells the client why its call was cut: as the answer, or as the stream's last event."""
+        if self.stream is None:
+            await self.response(refused(refusal, surface_of(self.call.path), self.call))
+        else:
+            event = self.stream.relay.fail(refusal)
+            self.call.outcome.ended = CUT
+            await self.send({"type": "http.response.body", "body": event})
+
+
+def request_id_of(scope: Scope) -> str:
+    """Returns the client's X-Request-ID where it is a plain word, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return f"{random.getrandbits(96):024x}"  # noqa: S311 -- an id, not a secret
+
+
+def client_of(scope: Scope) -> str:
+    """Returns the client's address, "" where it has none."""
+    client = scope.get("client")
+    return client[0] if client else ""

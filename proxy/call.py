@@ -1,0 +1,148 @@
+"""One request's life, from its arrival to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+    from typing import Any
+
+    from apikeys.principal import Principal
+    from gateway.rest import Refusal
+
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+# How a call can end.
+DONE = "done"  # the answer reached its own end
+REFUSED = "refused"  # we said no, or passed on that Ollama did
+FAILED = "failed"  # Ollama failed, or we did
+LEFT = "left"  # the client went away
+CUT = "cut"  # we ended it: a timeout, a shutdown, a revoked key
+
+
+class Closes(Protocol):
+    """Something that a call holds open."""
+
+    def close(self) -> None:
+        """Lets go of it at once; a second time does nothing."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What an answer cost, as Ollama counted it; None where it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_duration: int | None = None
+    load_duration: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_duration: int | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Facts:
+    """What a permitted request asks for."""
+
+    model: str
+    streamed: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call went."""
+
+    status: int = 0
+    ended: str = ""
+    first_byte: float | None = None
+    sent_bytes: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+class Call:
+    """A request on the machine lane.
+
+    Every call ends in `finish`, whichever way it goes: it closes what the call holds open and tells the world once.
+    """
+
+    __slots__ = (
+        "client",
+        "deadline",
+        "facts",
+        "finished",
+        "holds",
+        "method",
+        "on_finish",
+        "outcome",
+        "path",
+        "principal",
+        "refusal",
+        "request_id",
+        "route",
+        "started",
+        "task",
+        "timeout",
+        "watcher",
+    )
+
+    def __init__(self, request_id: str, method: str, path: str, client: str) -> None:
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.client = client
+        self.started = monotonic()
+        self.task = asyncio.current_task()
+        self.route = ""  # the path of the table's row; a path that is in no table is nobody's business
+        self.principal: Principal | None = None
+        self.facts: Facts | None = None
+        self.outcome = Outcome()
+        self.holds: list[Closes] = []
+        self.refusal: Refusal | None = None
+        self.watcher: asyncio.Task[None] | None = None
+        # The call is cut with the refusal `timeout()` once the clock passes `deadline` (proxy/live.py looks).
+        self.deadline = float("inf")
+        self.timeout: Callable[[], Refusal] | None = None
+        self.on_finish: Callable[[Call], None] | None = None
+        self.finished = False
+
+    def cut(self, refusal: Refusal) -> None:
+        """Ends a running call from outside: its client gets `refusal` as an answer, or as its stream's last event."""
+        if self.refusal is None and not self.finished and self.task is not None:
+            self.refusal = refusal
+            self.task.cancel()
+
+    def leave(self) -> None:
+        """Ends a running call whose client is gone."""
+        if not self.finished and self.task is not None:
+            self.outcome.ended = LEFT
+            self.task.cancel()
+
+    def watch(self, receive: Receive) -> None:
+        """Ends the call when its client goes away; to be called once the request's body is read."""
+        self.watcher = asyncio.get_running_loop().create_task(self.watched(receive))
+
+    async def watched(self, receive: Receive) -> None:
+        """Waits for the client to go."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.leave()
+
+    def wait_until(self, deadline: float, timeout: Callable[[], Refusal]) -> None:
+        """Cuts the call with `timeout()` when it is still in this stage at `deadline` (monotonic seconds)."""
+        self.deadline = deadline
+        self.timeout = timeout
+
+    def finish(self) -> None:
+        """Closes what the call holds open and reports it, once."""
+        if self.finished:
+            return
+        self.finished = True
+        if self.watcher is not None:
+            self.watcher.cancel()
+        for held in self.holds:
+            held.close()
+        if self.on_finish is not None:
+            self.on_finish(self)

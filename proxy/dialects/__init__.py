@@ -1,0 +1,1 @@
+"""How we speak to a client: a surface outside a stream, a wire format within it."""

@@ -1,0 +1,122 @@
+"""Why a call is not served.
+
+Refusal (gateway/rest.py)
+├── BadBody                 400  the JSON is not what the route takes
+├── BodyTimeout             408  the client paused too long while sending
+├── BodyTooLarge            413
+├── EncodedBody             415  a compressed body hides what it asks for
+├── NoRoute                 404
+├── NoMethod                405
+├── BadHost                 400
+├── Busy                    503  the gateway holds as many bodies as it may
+├── ShuttingDown            503
+└── UpstreamError
+    ├── UpstreamUnreachable 502  no connection: nothing was sent
+    ├── UpstreamBroke       502  the connection or the answer broke off
+    ├── UpstreamTimeout     504  Ollama was silent for too long
+    └── UpstreamRefusal     ...  Ollama itself said no, with its status
+"""
+
+from __future__ import annotations
+
+from gateway.rest import Refusal
+
+
+class BadBody(Refusal):
+    """The body is not what the route takes; the message says where."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
+class BodyTimeout(Refusal):
+    """The client paused too long while it sent its body."""
+
+    def __init__(self) -> None:
+        super().__init__(408, "The request body did not arrive in time: send it in one go.")
+
+
+class BodyTooLarge(Refusal):
+    """The body is larger than the limit, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"The request body is larger than {limit} bytes, the limit here (MAX_BODY_BYTES).")
+
+
+class EncodedBody(Refusal):
+    """The body is compressed."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            415, f"Content-Encoding {encoding[:40]!r} is not taken: send the body as plain JSON.", headers=PLAIN_BODY
+        )
+
+
+PLAIN_BODY = {"Accept-Encoding": "identity"}
+
+
+class NoRoute(Refusal):
+    """Nothing lives at the path."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "Nothing lives at this path. GET /api/info lists the endpoints, /docs explains them.")
+
+
+class NoMethod(Refusal):
+    """The path takes other methods."""
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        allow = ", ".join(allowed)
+        super().__init__(405, f"{method[:20]} is not taken here, but {allow}.", headers={"Allow": allow})
+
+
+class BadHost(Refusal):
+    """The request names a host that is not ours."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "The Host header names no host of this gateway: add the name to ALLOWED_HOSTS.")
+
+
+class Busy(Refusal):
+    """As many request bodies as the gateway may hold are in memory already."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "The gateway is receiving too much at once: try again.", headers={"Retry-After": "1"})
+
+
+class ShuttingDown(Refusal):
+    """The gateway is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "The gateway is stopping: try again in a moment.", headers={"Retry-After": "5"})
+
+
+class UpstreamError(Refusal):
+    """Ollama did not serve the call."""
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection to Ollama came about, so nothing was sent."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            502, f"Ollama can't be reached at {address}: start it, or correct OLLAMA_URL.", kind="upstream_unreachable"
+        )
+
+
+class UpstreamBroke(UpstreamError):
+    """The connection or the answer broke off half-way."""
+
+    def __init__(self, what: str = "Ollama's answer broke off before its end: try again.") -> None:
+        super().__init__(502, what, kind="upstream_failed")
+
+
+class UpstreamTimeout(UpstreamError):
+    """Ollama was silent for too long."""
+
+    def __init__(self, setting: str, seconds: float) -> None:
+        super().__init__(504, f"Ollama was silent for {seconds:g} seconds: try again, or raise {setting}.")
+
+
+class UpstreamRefusal(UpstreamError):
+    """Ollama itself said no."""

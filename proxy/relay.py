@@ -1,0 +1,140 @@
+"""Passes an answer of Ollama on: whole, or as a stream frame by frame."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from django.http import StreamingHttpResponse
+
+from proxy.call import DONE, FAILED
+from proxy.dialects.frames import FrameTooLong
+from proxy.exceptions import UpstreamBroke, UpstreamRefusal, UpstreamTimeout
+from proxy.upstream import BROKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Self
+
+    from gateway.rest import Refusal
+    from proxy.call import Call
+    from proxy.routes import Route
+    from proxy.upstream import Answer
+
+# An answer that is not streamed is held in memory whole, at most this large: a batch of embeddings takes some.
+MAX_ANSWER_BYTES = 128 * 2**20
+# A stream whose bytes are always there already must let others run now and then.
+CHUNKS_A_TURN = 64
+
+
+async def whole(answer: Answer, call: Call, idle: Idle) -> bytes:
+    """Reads an answer to its end.  Raises UpstreamBroke when it breaks off or is larger than MAX_ANSWER_BYTES."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in answer.chunks:
+            parts.append(chunk)
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                raise UpstreamBroke("Ollama's answer is too large to be passed on: stream it, or ask for less.")
+            call.wait_until(monotonic() + idle.seconds, idle.refusal)
+    except BROKEN:
+        raise UpstreamBroke from None
+    answer.complete()
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Idle:
+    """How long Ollama may be silent within an answer, in seconds, and what a client hears after that."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def refusal(self) -> Refusal:
+        """Returns what a client hears."""
+        return UpstreamTimeout("UPSTREAM_IDLE_TIMEOUT", self.seconds)
+
+
+class Relay:
+    """The frames of one streamed answer, as an iterator for the response.
+
+    It ends after the terminal mark, or after an error event; never cleanly without the mark.
+    """
+
+    def __init__(self, call: Call, route: Route, answer: Answer, idle: Idle) -> None:
+        self.call = call
+        self.route = route
+        self.answer = answer
+        self.reader = route.format.reader()
+        self.idle = idle
+        self.count = 0
+        self.over = False
+
+    def __aiter__(self) -> Self:
+        """Returns itself: a stream is read once."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Waits for the next whole frames."""
+        if self.over:
+            raise StopAsyncIteration
+        frames = b""
+        while not frames and not self.over:
+            frames = await self.step()
+        outcome = self.call.outcome
+        if outcome.first_byte is None:
+            outcome.first_byte = monotonic() - self.call.started
+        if not frames:
+            raise StopAsyncIteration
+        return frames
+
+    async def step(self) -> bytes:
+        """Takes the upstream's next bytes and returns what they complete."""
+        self.count += 1
+        if not self.count % CHUNKS_A_TURN:
+            await asyncio.sleep(0)
+        self.call.wait_until(monotonic() + self.idle.seconds, self.idle.refusal)
+        reader = self.reader
+        try:
+            frames = reader.feed(await anext(self.answer.chunks))
+        except StopAsyncIteration:
+            frames = reader.end()
+            if not reader.over:
+                return frames + self.fail(UpstreamBroke())
+        except BROKEN:
+            return self.fail(UpstreamBroke())
+        except FrameTooLong:
+            return self.fail(UpstreamBroke("Ollama sent a line that is too long to be passed on."))
+        if reader.over:
+            if reader.failure is not None:
+                return frames + self.fail(UpstreamRefusal(502, reader.failure, kind="upstream_failed"))
+            self.answer.complete()
+            self.finish(DONE)
+        return frames
+
+    def fail(self, refusal: Refusal) -> bytes:
+        """Ends the stream with an error event, and returns it."""
+        self.finish(FAILED)
+        return self.route.format.error_event(self.route.surface, refusal, self.call.request_id)
+
+    def finish(self, ended: str) -> None:
+        """Marks the stream as over, and notes what it cost."""
+        self.over = True
+        self.call.outcome.ended = ended
+        self.call.outcome.usage = self.reader.usage
+
+
+class EventStream(StreamingHttpResponse):
+    """A streamed answer; iterating it is iterating the relay itself, with nothing in between."""
+
+    def __init__(self, relay: Relay, media_type: str) -> None:
+        super().__init__((), content_type=media_type)
+        self.relay = relay
+        self.headers["Cache-Control"] = "no-cache"
+        # nginx holds answers back unless it is told otherwise.
+        self.headers["X-Accel-Buffering"] = "no"
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Returns the relay."""
+        return self.relay

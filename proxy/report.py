@@ -1,0 +1,68 @@
+"""The log line of a finished call: who, what, how it went and what it cost; never a prompt, an answer or a secret."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.call import Call
+
+log = logging.getLogger("gateway.calls")
+
+
+def reporter(*, as_json: bool, addresses: bool) -> Callable[[Call], None]:
+    """Returns what writes a call's line: JSON for machines, or a line for a person's terminal."""
+    line = json_line if as_json else readable_line
+
+    def report(call: Call) -> None:
+        facts = facts_of(call)
+        if addresses:
+            facts["client"] = call.client
+        log.info(line(facts))
+
+    return report
+
+
+def facts_of(call: Call) -> dict[str, Any]:
+    """Returns what is said of a call; times are in seconds."""
+    outcome, principal, facts = call.outcome, call.principal, call.facts
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "request_id": call.request_id,
+        "key": principal.key_id if principal else None,
+        "label": principal.label if principal else None,
+        "route": f"{call.method} {call.route or '-'}",
+        "model": facts.model if facts else None,
+        "status": outcome.status,
+        "ended": outcome.ended,
+        "prompt_tokens": outcome.usage.prompt_tokens,
+        "completion_tokens": outcome.usage.completion_tokens,
+        "first_byte": round(outcome.first_byte, 6) if outcome.first_byte is not None else None,
+        "total": round(monotonic() - call.started, 6),
+    }
+
+
+def json_line(facts: dict[str, Any]) -> str:
+    """Writes the facts as one line of JSON."""
+    return orjson.dumps(facts).decode()
+
+
+def readable_line(facts: dict[str, Any]) -> str:
+    """Writes the facts for a person, leaving out what is not known."""
+    known = {name: value for name, value in facts.items() if value is not None and value != ""}
+    clock = known.pop("time")[11:23]
+    words = [f"{name}={quoted(value)}" for name, value in known.items() if name not in ("status", "route")]
+    return f"{clock} {facts['status']} {facts['route']} {' '.join(words)}"
+
+
+def quoted(value: object) -> str:
+    """Writes one value so that no client can forge a line with it."""
+    text = str(value)
+    return text if text.isascii() and text.isprintable() and " " not in text else ascii(text)

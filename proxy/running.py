@@ -1,0 +1,48 @@
+"""What the proxy holds while it runs: opened and closed with the server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from apikeys.feed import feed
+from proxy.body import Buffer
+from proxy.live import live
+from proxy.relay import Idle
+from proxy.upstream import Upstream, connect
+
+if TYPE_CHECKING:
+    from gateway.env import Env
+
+
+class Running:
+    """The upstream, the buffer of request bodies, and the settings that calls need."""
+
+    upstream: Upstream
+
+    def __init__(self) -> None:
+        env: Env = settings.ENV
+        self.default_model: str = settings.OLLAMA_MODEL
+        self.buffer = Buffer(env.MAX_BUFFERED_BYTES)
+        self.body_limit = env.MAX_BODY_BYTES
+        self.body_pause = env.CLIENT_TIMEOUT
+        self.first_byte_timeout = env.UPSTREAM_FIRST_BYTE_TIMEOUT
+        self.idle = Idle(env.UPSTREAM_IDLE_TIMEOUT)
+
+    async def open(self) -> None:
+        """Connects what needs an event loop; returns when requests can be served."""
+        self.default_model = settings.OLLAMA_MODEL
+        self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
+        await asyncio.to_thread(feed.start)
+        live.start()
+
+    async def close(self) -> None:
+        """Lets go of everything."""
+        live.stop()
+        await self.upstream.aclose()
+        await asyncio.to_thread(feed.stop)
+
+
+running = Running()
