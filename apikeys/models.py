@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 USES_A_STATEMENT = 400
 
 
-class KeyIsKept(Exception):  # noqa: N818 -- reads as the rule that was broken
+class KeyIsKept(Exception):
     """A key was to be deleted; keys are revoked and kept, so that the account of their use stays whole."""
 
 
-class RevocationIsFinal(Exception):  # noqa: N818 -- reads as the rule that was broken
+class RevocationIsFinal(Exception):
     """A revoked key was to be changed or brought back; issue a new one instead."""
 
 
