@@ -152,3 +152,28 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
+
+# One line a finished request on stdout, written as it is; everything else goes to stderr.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {"format": "%(message)s"},
+        "named": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "plain"},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "named"},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "gateway": {"level": "INFO"},
+        "gateway.calls": {"handlers": ["stdout"], "propagate": False},
+        "django": {"handlers": [], "level": "WARNING"},
+        # Django writes the path of every 4xx, and its own lines would be a second one a request.
+        "django.request": {"level": "ERROR"},
+        # Scanners send any Host: an answer of 400 is enough, and a traceback each would hide what matters.
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+    },
+}

@@ -73,7 +73,9 @@ class GatewayServer:
         self.url = ""
         self.key = ""
         self.process: subprocess.Popen[bytes] | None = None
-        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
+        env_file = self.folder / ".env"
+        env_file.touch(mode=0o600)
+        env_file.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
         if not fresh:
             self.key = template().key
             shutil.copyfile(template().database, self.folder / "db.sqlite3")
