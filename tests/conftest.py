@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from benchmarks.stub_ollama import StubProcess
 from hypothesis import settings as hypothesis_settings
 
+from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer, remove_template
 
 # A shared machine decides how long an example takes; a deadline would make that a failure.
