@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
@@ -17,6 +17,7 @@ from proxy.exceptions import BodyTimeout, BodyTooLarge
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from proxy.views import RelayView
     from gateway.lane import Message, Receive, Scope, Send
 
 # People's forms are small; nobody needs a key to send one, so little of it is held.
@@ -28,7 +29,7 @@ PEOPLE_PREFIXES = ("/admin", "/static/")
 class GatewayHandler(ASGIHandler):
     """Serves the paths of the lane's table, and those that nobody knows, on the lane; the rest is stock Django."""
 
-    def __init__(self, views: Mapping[bytes, Mapping[str, Any]]) -> None:
+    def __init__(self, views: Mapping[bytes, type[RelayView]]) -> None:
         super().__init__()
         self.lane = MachineLane(views)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponse, HttpResponseBase
 
     from gateway.rest import Refusal
+    from proxy.views import RelayView
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -41,18 +42,47 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class LaneRequest(ASGIRequest):
-    """A request whose body has not been read; it carries its call."""
+    """A request whose body has not been read; it carries its call.
 
-    def __init__(self, scope: Scope, receive: Receive, call: Call) -> None:
-        super().__init__(scope, NO_BODY)
+    It has of Django's request what views and CORS need, and is made in a third of the time.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, call: Call) -> None:  # not super's: see above
+        self.scope = scope
         self.receive = receive
         self.call = call
+        self.method = call.method
+        self.path = self.path_info = call.path
+        self.META = meta = {"REQUEST_METHOD": call.method, "QUERY_STRING": "", "SERVER_NAME": "", "SERVER_PORT": "0"}
+        self.headers = headers = {}
+        for raw_name, raw_value in scope["headers"]:
+            name = META_NAMES.get(raw_name) or meta_name(raw_name)
+            value = raw_value.decode("latin-1")
+            meta[name] = f"{meta[name]},{value}" if name in meta else value
+            headers[raw_name.decode("latin-1")] = value
+        self._stream = NO_BODY
+
+
+# How headers are called in META; a client can't make it grow.
+META_NAMES: dict[bytes, str] = {}
+
+
+def meta_name(name: bytes) -> str:
+    """Returns how a header (lower case, as ASGI has it) is called in META; with an underscore it is nobody's."""
+    text = name.decode("latin-1")
+    if "_" in text:
+        return "INVALID"
+    plain = text.upper().replace("-", "_")
+    known = plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
+    if len(META_NAMES) < 256:
+        META_NAMES[name] = known
+    return known
 
 
 class MachineLane:
     """Serves the paths of a table of views, and says no to everything else, in the dialect of the path."""
 
-    def __init__(self, views: Mapping[bytes, Mapping[str, Any]]) -> None:
+    def __init__(self, views: Mapping[bytes, type[RelayView]]) -> None:
         self.views = views
         self.respond_with_cors = CorsMiddleware(self.respond)
         self.report = reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
@@ -88,14 +118,13 @@ class MachineLane:
         call = request.call
         try:
             self.check_host(request)
-            methods = self.views.get(request.scope["raw_path"])
-            if methods is None:
+            view = self.views.get(request.scope["raw_path"])
+            if view is None:
                 raise NoRoute
             call.route = call.path
-            view = methods.get(request.method)
-            if view is None:
-                raise NoMethod(request.method, sorted(methods))
-            return await view(request)
+            if call.method not in view.routes:
+                raise NoMethod(call.method, sorted(view.routes))
+            return await view().dispatch(request)
         except ClientGone:
             raise
         except Exception as error:
@@ -130,9 +159,7 @@ class Sending:
             response.headers["Content-Length"] = str(len(content))
             await self.start(response)
             await self.send({"type": "http.response.body", "body": content})
-            self.call.outcome.ended = self.call.outcome.ended or (
-                REFUSED if response.status_code < 500 else FAILED
-            )
+            self.call.outcome.ended = self.call.outcome.ended or (REFUSED if response.status_code < 500 else FAILED)
 
     async def start(self, response: HttpResponseBase) -> None:
         """Sends the head."""

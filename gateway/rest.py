@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping
-from inspect import isawaitable
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,8 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.views import APIView
 
 log = logging.getLogger("gateway")
@@ -111,58 +112,56 @@ def error_response(error: BaseException, context: Any = None) -> HttpResponse:  
     )
 
 
-class FirstChoice(BaseContentNegotiation):
-    """Takes the view's first parser and renderer: an API that speaks JSON need not answer 406 to `text/event-stream`."""
-
-    def select_parser(self, request: Any, parsers: Any) -> Any:  # noqa: ARG002 -- DRF's signature
-        """Returns the first parser."""
-        return parsers[0]
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:  # noqa: ARG002 -- DRF's signature
-        """Returns the first renderer."""
-        return renderers[0], renderers[0].media_type
-
-
 class AsyncAPIView(APIView):
-    """An APIView with coroutine handlers.
+    """An APIView with coroutine handlers: DRF's authentication and permission classes without the rest of it.
 
-    Authenticators and permissions stay DRF's own synchronous classes and run here, on the event loop: they may read
-    memory only.  An authenticator that needs to wait first has an `aprepare(request)` coroutine.
+    Both run here, on the event loop, and may read memory only.  An authenticator that has to wait first has a coroutine
+    `aprepare(request)`.  There is no parser, renderer or negotiation: a handler takes Django's request and returns
+    Django's response.
     """
 
-    content_negotiation_class = FirstChoice
-
-    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override] -- a coroutine where DRF has a function
-        """Runs one request through authentication, permissions and the handler of its method."""
-        self.args, self.kwargs = args, kwargs
-        self.request = drf_request = self.initialize_request(request, *args, **kwargs)
-        self.headers: dict[str, str] = {}
+    async def dispatch(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override] -- a coroutine where DRF has a function
+        """Authenticates, permits and handles one request; a failure becomes an answer."""
+        self.request = request  # type: ignore[assignment] -- not wrapped by DRF
         try:
-            await self.ainitial(drf_request)
+            await self.authenticate(request)
+            for permission in self.permissions():
+                if not permission.has_permission(request, self):  # type: ignore[arg-type] -- not wrapped by DRF
+                    raise exceptions.PermissionDenied(getattr(permission, "message", None))
             handler = getattr(self, (request.method or "").lower(), self.http_method_not_allowed)
-            response = handler(drf_request, *args, **kwargs)
-            if isawaitable(response):
-                response = await response
+            response: HttpResponseBase = await handler(request)
         except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
             response = self.handle_exception(error)
-        finished: HttpResponseBase = self.finalize_response(drf_request, response, *args, **kwargs)
-        return finished
+        return response
 
-    async def ainitial(self, request: Any) -> None:
-        """Authenticates and permits, in DRF's order."""
-        self.format_kwarg = None
-        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        for authenticator in request.authenticators:
+    async def authenticate(self, request: HttpRequest) -> None:
+        """Finds out who calls; the first authenticator that knows decides."""
+        request.user = None  # type: ignore[assignment] -- whoever the authenticator says
+        for authenticator in self.authenticators():
             prepare = getattr(authenticator, "aprepare", None)
             if prepare is not None:
                 await prepare(request)
-        self.perform_authentication(request)
-        self.check_permissions(request)
+            found = authenticator.authenticate(request)  # type: ignore[arg-type] -- not wrapped by DRF
+            if found is not None:
+                request.user = found[0]
+                return
+
+    @classmethod
+    @cache
+    def authenticators(cls) -> list[BaseAuthentication]:
+        """Returns the view's authenticators; they keep no state, so one of each serves all requests."""
+        return [kind() for kind in cls.authentication_classes]
+
+    @classmethod
+    @cache
+    def permissions(cls) -> list[BasePermission]:
+        """Returns the view's permissions, likewise."""
+        return [kind() for kind in cls.permission_classes]  # type: ignore[operator, misc] -- no operators here
 
     def handle_exception(self, exc: Exception) -> Any:
         """Answers a failure, with the authenticator's challenge where one is owed."""
         if isinstance(exc, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
-            exc.auth_header = self.get_authenticate_header(self.request)  # type: ignore[attr-defined] -- DRF's own way
+            exc.auth_header = next(iter(self.authenticators())).authenticate_header(self.request)  # type: ignore[attr-defined] -- DRF's own way
         return self.error_response(exc)
 
     def error_response(self, error: Exception) -> HttpResponse:

@@ -89,9 +89,7 @@ def depth(value: Any) -> int:
     level, containers = 0, [value]
     while containers := [item for item in containers if isinstance(item, dict | list)]:
         level += 1
-        containers = [
-            item for outer in containers for item in (outer.values() if isinstance(outer, dict) else outer)
-        ]
+        containers = [item for outer in containers for item in (outer.values() if isinstance(outer, dict) else outer)]
     return level
 
 

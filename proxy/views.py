@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django.http.response import HttpResponseBase
-    from rest_framework.request import Request
+    from gateway.lane import LaneRequest
 
     from gateway.rest import Refusal
     from proxy.call import Call
@@ -39,12 +39,14 @@ class RelayView(AsyncAPIView):
     routes: ClassVar[Mapping[str, Route]]
     surface: ClassVar[Surface]
 
-    async def relay(self, request: Request) -> HttpResponseBase:
+    async def relay(self, request: LaneRequest) -> HttpResponseBase:
         """Serves one permitted request."""
         call: Call = request.call
         call.principal = request.user
         route = self.routes[call.method]
-        raw = await read_body(call, request.META, request.receive, running.buffer, running.body_limit, running.body_pause)
+        raw = await read_body(
+            call, request.META, request.receive, running.buffer, running.body_limit, running.body_pause
+        )
         call.watch(request.receive)
         ask = canonical(route.shape, raw, running.default_model)
         call.facts = Facts(ask.model, ask.streamed)
