@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
 
 def main() -> None:
     """Prepares the environment and hands the command line to Django."""
@@ -20,6 +22,8 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except SettingError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

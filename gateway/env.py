@@ -10,8 +10,8 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.values import (
+    CertificateFile,
     DatabaseURL,
-    ExistingFile,
     HostNames,
     ListenAddress,
     Networks,
@@ -52,7 +52,7 @@ class Env(BaseSettings):
     OLLAMA_API_KEY: str | None = Field(
         default=None, description="Bearer token that a hosted Ollama asks of the gateway"
     )
-    OLLAMA_CA: ExistingFile | None = Field(
+    OLLAMA_CA: CertificateFile | None = Field(
         default=None, description="PEM file of the authority that signed Ollama's certificate"
     )
     OLLAMA_MODEL: str = Field(default="mistral", min_length=1, description="Model used when a request names none")
@@ -187,7 +187,15 @@ def allowed(complaint: Any) -> str:
             return "a number"
         case "literal_error":
             return str(complaint["ctx"]["expected"]).replace("'", "")
+        case "less_than_equal":
+            return f"at most {complaint['ctx']['le']:g}"
+        case "greater_than_equal":
+            return f"at least {complaint['ctx']['ge']:g}"
+        case "greater_than":
+            return f"more than {complaint['ctx']['gt']:g}"
+        case "string_too_short":
+            return "some text"
         case "value_error":
             return str(complaint["ctx"]["error"])
         case _:
-            return str(complaint["msg"]).removeprefix("Input should be ").removeprefix("String should have ")
+            return str(complaint["msg"])

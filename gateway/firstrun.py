@@ -10,12 +10,12 @@ from typing import NamedTuple, Protocol
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import transaction
 from django.http.request import validate_host
 
 from apikeys.models import Key
 from gateway.addresses import Listening
-from gateway.env import BASE_DIR
+from gateway.database import folder
 from gateway.models import FirstRun
 
 ADMIN = "admin"
@@ -34,6 +34,10 @@ class Out(Protocol):
         """Tells whether a person reads it."""
 
 
+class NoPlaceForSecrets(Exception):
+    """There is no terminal, and the file can't be written either."""
+
+
 class Made(NamedTuple):
     """What the first run made: secrets that are shown once; None for what was there already."""
 
@@ -44,8 +48,8 @@ class Made(NamedTuple):
 def first_run(listening: Listening, out: Out) -> None:
     """Makes what is absent and tells it, once in a database's life.
 
-    On a terminal the secrets are printed; otherwise they go into a file, so that no log keeps them. Raises OSError
-    when that file can't be written; nothing has been made then.
+    On a terminal the secrets are printed; otherwise they go into a file, so that no log keeps them. Raises
+    NoPlaceForSecrets when that file can't be written; nothing has been made then.
     """
     if FirstRun.objects.exists():
         return
@@ -76,7 +80,13 @@ def tell(made: Made, listening: Listening, out: Out) -> None:
         out.write(f"\nFirst run. This is shown once:\n{text}\n")
         return
     path = folder() / FILE_NAME
-    write_private(path, text)
+    try:
+        write_private(path, text)
+    except OSError as error:
+        raise NoPlaceForSecrets(
+            f"The first run's password and key can't be written to {path} ({error.strerror}): start once on a "
+            "terminal, or make them yourself with `manage.py createsuperuser` and `manage.py createapikey`."
+        ) from None
     out.write(f"First run: how to log in and the first API key are in {path}; note them and delete it.\n")
 
 
@@ -99,13 +109,6 @@ def curl(key: str, listening: Listening) -> str:
         f"curl -N {host}-H 'X-API-Key: {key}' -H 'Content-Type: application/json' "
         f"""-d '{{"prompt":"Why is the sky blue?","stream":true}}' {listening.url}/api/v1/generate"""
     )
-
-
-def folder() -> Path:
-    """Returns the folder of the database, or the project's for a database that is no file."""
-    if connection.vendor == "sqlite":
-        return Path(connection.settings_dict["NAME"]).parent
-    return BASE_DIR
 
 
 def write_private(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -66,11 +67,13 @@ def database_url(value: str) -> str:
     return value
 
 
-def existing_file(value: Path) -> Path:
-    """Insists on a file that is there."""
+def certificates(value: Path) -> Path:
+    """Insists on a file with at least one certificate."""
     path = value.expanduser()
-    if not path.is_file():
-        raise ValueError("the path of a PEM file that is there")
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError:
+        raise ValueError("the path of a PEM file that holds certificates") from None
     return path
 
 
@@ -111,7 +114,7 @@ CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_commas)]
 OllamaURL = Annotated[str, AfterValidator(ollama_url)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 DatabaseURL = Annotated[str, AfterValidator(database_url)]
-ExistingFile = Annotated[Path, AfterValidator(existing_file)]
+CertificateFile = Annotated[Path, AfterValidator(certificates)]
 Networks = Annotated[CommaList, AfterValidator(networks)]
 HostNames = Annotated[CommaList, AfterValidator(host_names)]
 Origins = Annotated[CommaList, AfterValidator(origins)]

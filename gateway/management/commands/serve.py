@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, call_command
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.core.management import BaseCommand, CommandError
+from django.db import DatabaseError
 
 import gateway
 from gateway.addresses import CannotListen, Listening, listening
+from gateway.database import prepare
+from gateway.env import DEFAULT_OLLAMA_URL, load
+from gateway.firstrun import NoPlaceForSecrets, first_run
 
 
 class Command(BaseCommand):
@@ -23,46 +26,28 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declares the options."""
         parser.add_argument("--host", help=f"address to listen on (now {settings.ENV.HOST})")
-        parser.add_argument("--port", type=int, help=f"port to listen on (now {settings.ENV.PORT})")
+        parser.add_argument("--port", help=f"port to listen on (now {settings.ENV.PORT})")
         parser.add_argument("--reload", action="store_true", help="restart when the code changes")
 
-    def handle(self, *_args: Any, host: str | None, port: int | None, reload: bool, **_options: Any) -> None:
-        """Runs the steps in their order; every foreseeable failure is one line and exit code 1."""
+    def handle(self, *_args: Any, host: str | None, port: str | None, reload: bool, **_options: Any) -> None:
+        """Takes the steps in their order; every foreseeable failure is one line and exit code 1."""
+        use(HOST=host, PORT=port)
         try:
-            where = listening(host or settings.ENV.HOST, settings.ENV.PORT if port is None else port)
+            where = listening(settings.ENV.HOST, settings.ENV.PORT)
             self.check()
-            self.prepare_database()
+            prepare(self.say)
             self.greet(where)
-            self.first_run(where)
-        except CannotListen as error:
+            first_run(where, self.stdout)
+        except (CannotListen, NoPlaceForSecrets) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
-            raise CommandError(f"The database can't be used ({one_line(error)}): see DATABASE_URL.") from None
+            reason = " ".join(str(error).split())
+            raise CommandError(f"The database can't be used ({reason}): see DATABASE_URL.") from None
         self.stdout.flush()
 
         from gateway.server import run
 
         run(host=where.host, port=where.port, reload=reload)
-
-    def prepare_database(self) -> None:
-        """Applies what migrations are left, with a word where there are any."""
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            self.stdout.write("Preparing the database …")
-            self.stdout.flush()
-            call_command("migrate", verbosity=0, interactive=False)
-
-    def first_run(self, where: Listening) -> None:
-        """Makes the admin and the first key of a new database."""
-        from gateway.firstrun import first_run
-
-        try:
-            first_run(where, self.stdout)
-        except OSError as error:
-            raise CommandError(
-                f"The first run's secrets have no place to go ({error}): start once on a terminal, or "
-                "make an admin and a key yourself with `manage.py createsuperuser` and `manage.py createapikey`."
-            ) from None
 
     def greet(self, where: Listening) -> None:
         """Says where everything is."""
@@ -75,7 +60,18 @@ class Command(BaseCommand):
         ):
             self.stdout.write(f"  {name:<7}{value}")
 
+    def say(self, line: str) -> None:
+        """Writes a line now, because what follows may take long."""
+        self.stdout.write(line)
+        self.stdout.flush()
 
-def one_line(error: BaseException) -> str:
-    """Returns the error's text without line breaks."""
-    return " ".join(str(error).split())
+
+def use(**given: str | None) -> None:
+    """Makes this server run on these settings: in this process and in those that it starts.
+
+    Raises SettingError when one of them is not allowed.
+    """
+    os.environ.update({name: value for name, value in given.items() if value is not None})
+    settings.ENV = load()
+    settings.OLLAMA_URL = settings.ENV.OLLAMA_URL or DEFAULT_OLLAMA_URL
+    settings.OLLAMA_MODEL = settings.ENV.OLLAMA_MODEL

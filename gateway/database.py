@@ -1,0 +1,66 @@
+"""Brings the database up to date before anything uses it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from gateway.env import BASE_DIR
+
+PRIVATE = 0o600
+
+
+def prepare(say: Callable[[str], None]) -> None:
+    """Makes the database file when there is none and applies missing migrations, with a word.
+
+    Raises DatabaseError when the database can't be used.
+    """
+    if not missing_migrations():
+        return
+    with locked(folder()):
+        missing = missing_migrations()
+        if missing:
+            say(f"Preparing the database ({missing} steps) …")
+            call_command("migrate", verbosity=0, interactive=False)
+
+
+def missing_migrations() -> int:
+    """Returns how many migrations are not applied."""
+    if connection.vendor == "sqlite":
+        create_private(Path(connection.settings_dict["NAME"]))
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def create_private(path: Path) -> None:
+    """Creates the file when it is absent; others on this machine need not read names, sessions and digests."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE))
+    except OSError:
+        # Opening the database fails next, and says so.
+        return
+
+
+def folder() -> Path:
+    """Returns the folder of the database file, or the project's for a database that is no file."""
+    if connection.vendor == "sqlite":
+        return Path(connection.settings_dict["NAME"]).parent
+    return BASE_DIR
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other starts on this machine waiting: two that migrate at once would break each other's tables."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
