@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.stub import names
-from benchmarks.stub.knobs import Knobs, find, without_marker
+from benchmarks.stub.knobs import Knobs, find, words
 from benchmarks.stub.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -113,13 +113,13 @@ class Translated:
 
 def run(asked: Asked, knobs: Knobs) -> Run:
     """Decides what is said: words of the last user text up to the cap, and the counts that belong to it."""
-    words = without_marker(asked.last).split()
-    wanted = len(words) if knobs.chunks is None else knobs.chunks
+    said = words(asked.last)
+    wanted = len(said) if knobs.chunks is None else knobs.chunks
     cap = asked.cap
     if cap is None or cap <= 0:
         cap = DEFAULT_CAP if cap is None and knobs.chunks is None else None
     emitted = wanted if cap is None else min(wanted, cap)
-    tokens: Iterable[str] = _tokens(words, knobs)
+    tokens: Iterable[str] = _tokens(said, knobs)
     if knobs.line_mb:
         tokens, emitted, wanted = [_padded("x", knobs.line_mb * MEGABYTE)], 1, 1
     elif not knobs.endless:
@@ -128,19 +128,18 @@ def run(asked: Asked, knobs: Knobs) -> Run:
         raise Refusal(501, "the stub's endless answer is a stream")
     thoughts = _thoughts(asked, knobs)
     tools = [ToolCall(asked.tools[0], {"x": 1})] if knobs.tool and asked.tools else []
-    prompt_count = sum(len(without_marker(text).split()) for text in asked.texts) if knobs.usage else 0
+    prompt_count = sum(len(words(text)) for text in asked.texts) if knobs.usage else 0
     eval_count = emitted + len(thoughts) + len(tools) if knobs.usage else 0
     reason = "length" if emitted < wanted else "stop"
     return Run(asked, knobs, thoughts, tokens, tools, reason, prompt_count, eval_count)
 
 
-def _tokens(words: list[str], knobs: Knobs) -> Iterator[str]:
+def _tokens(said: list[str], knobs: Knobs) -> Iterator[str]:
     if knobs.multibyte:
         source: Iterator[str] = itertools.cycle(MULTIBYTE)
-    elif words:
-        source = itertools.chain(
-            (words[0],), (" " + word for word in itertools.islice(itertools.cycle(words), 1, None))
-        )
+    elif said:
+        spaced = (" " + word for word in itertools.islice(itertools.cycle(said), 1, None))
+        source = itertools.chain(said[:1], spaced)
     else:
         source = (f" {number}" for number in itertools.count())
     return (_padded(token, knobs.size) for token in source) if knobs.size else source

@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         if not self.link.requests:
             stub.recorder.links.append(self.link)
         self.link.requests += 1
-        stub.recorder.exchanges.append(exchange)
+        stub.recorder.add(exchange)
         ready = stub.ready.get((exchange.method, exchange.target, len(exchange.body)))
         if ready and ready.body == exchange.body and stub.allows(exchange.headers):
             self.play_ready(exchange, ready)

@@ -11,7 +11,7 @@ from zlib import crc32
 from benchmarks.stub.answer import Whole
 from benchmarks.stub.asking import model_of
 from benchmarks.stub.gojson import Struct, encode, float32
-from benchmarks.stub.knobs import without_marker
+from benchmarks.stub.knobs import words
 from benchmarks.stub.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def vector(text: str, dimensions: int = DIMENSIONS, *, unit: bool = True) -> lis
     return [float32(value / length) for value in raw]
 
 
-def words(texts: Sequence[str]) -> int:
+def count_words(texts: Sequence[str]) -> int:
     """Counts the words of texts."""
-    return sum(len(without_marker(text).split()) for text in texts)
+    return sum(len(words(text)) for text in texts)
 
 
 def inputs(body: Struct, *, strict: bool) -> list[str]:
@@ -59,7 +59,7 @@ def embed(body: Struct) -> Whole:
         return Whole(encode({"model": model, "embeddings": []}))
     size = body.number("dimensions") or DIMENSIONS
     answer: dict[str, Any] = {"model": model, "embeddings": [vector(text, size) for text in texts]}
-    return Whole(encode(answer | timing(words(texts))))
+    return Whole(encode(answer | timing(count_words(texts))))
 
 
 def embeddings(body: Struct) -> Whole:
@@ -83,7 +83,7 @@ def openai_embeddings(body: Struct) -> Whole:
         {"object": "embedding", "embedding": packed(vector(text, size), style), "index": index}
         for index, text in enumerate(texts)
     ]
-    count = words(texts)
+    count = count_words(texts)
     answer = {"object": "list", "data": data, "model": model}
     usage = {"prompt_tokens": count, "total_tokens": count}
     return Whole(encode(answer | {"usage": usage}) + b"\n", content_type="application/json")

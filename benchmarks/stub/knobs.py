@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.stub.refusal import Refusal
 
 MARKER = re.compile(r"\s?\[\[([a-z0-9_=. ]*)\]\]")
+WORD = re.compile(r"[^ \t\r\n]+")
 MODEL_PREFIX = "knobs."
 MAGIC_MODELS = {"stub-serial": "serial=1", "stub-loading": "loading=1"}
 HTTP_NOT_IMPLEMENTED = 501
@@ -103,6 +104,6 @@ def find(text: str, model: str, default: str) -> Knobs:
     return Knobs.parse(joined) if joined.strip() else DEFAULT
 
 
-def without_marker(text: str) -> str:
-    """Removes the markers from a text, so that they are neither echoed nor counted."""
-    return MARKER.sub("", text) if "[[" in text else text
+def words(text: str) -> list[str]:
+    """Returns the words of a text, separated by ASCII's white space; markers are neither echoed nor counted."""
+    return WORD.findall(MARKER.sub("", text) if "[[" in text else text)

@@ -62,23 +62,37 @@ class Exchange:
         }
 
 
+MOST_BYTES = 256 * 2**20
+
+
 @dataclass(slots=True)
 class Recorder:
-    """The last exchanges and connections, and how often each route was called."""
+    """The last exchanges and connections, and how often each route was called.
+
+    At most `limit` exchanges, and as many as their bodies fit into MOST_BYTES, are kept.
+    """
 
     limit: int
     exchanges: deque[Exchange] = field(default_factory=deque)
     links: deque[Link] = field(default_factory=deque)
     calls: Counter[str] = field(default_factory=Counter)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
+    held: int = 0
 
     def __post_init__(self) -> None:
-        self.exchanges = deque(maxlen=self.limit)
         self.links = deque(maxlen=self.limit)
+
+    def add(self, exchange: Exchange) -> None:
+        """Remembers an exchange, and forgets the oldest when there is no room."""
+        self.exchanges.append(exchange)
+        self.held += len(exchange.body)
+        while len(self.exchanges) > self.limit or self.held > MOST_BYTES:
+            self.held -= len(self.exchanges.popleft().body)
 
     def reset(self) -> None:
         """Forgets everything but the connections that are open."""
         self.exchanges.clear()
+        self.held = 0
         self.calls.clear()
         still = [link for link in self.links if link.closed_at is None]
         self.links.clear()
