@@ -17,6 +17,8 @@ from tempfile import mkdtemp
 from types import TracebackType
 from typing import NamedTuple, Self
 
+import psutil
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRETS = {"SECRET_KEY": "tests-only-secret-key-" + "s" * 40, "KEY_PEPPER": "tests-only-pepper-" + "p" * 40}
 ADMIN_PASSWORD = "tests-only-password"
@@ -100,7 +102,7 @@ class GatewayServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a group of its own: what it leaves behind is found by it
+                start_new_session=True,  # a terminal's Ctrl-C is for the tests, which then stop it
             )
         wait_until(self._accepts, START_SECONDS, self.log)
         return self
@@ -108,18 +110,28 @@ class GatewayServer:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Sends the signal, waits for the end, insists that no process is left, and returns the exit code."""
         process = self._running()
+        family = self.descendants()
         if process.poll() is None:
             process.send_signal(number)
         try:
             code = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            for survivor in (*family, process):
+                survivor.kill()
             process.wait()
             raise AssertionError(f"the server did not stop within {STOP_SECONDS} s:\n{self.log()}") from None
-        if group_exists(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
-            raise AssertionError(f"the server left a process behind:\n{self.log()}")
+        left = [survivor for survivor in family if is_alive(survivor)]
+        for survivor in left:
+            survivor.kill()
+        assert not left, f"the server left {left} behind:\n{self.log()}"
         return code
+
+    def descendants(self) -> list[psutil.Process]:
+        """The processes that the server has started, such as the engine."""
+        try:
+            return psutil.Process(self._running().pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
 
     def log(self) -> str:
         """What it wrote to stdout and stderr so far."""
@@ -160,8 +172,9 @@ class GatewayServer:
             self._clean_up()
 
     def _clean_up(self) -> None:
-        if self.process is not None and group_exists(self.process.pid):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process is not None and self.process.poll() is None:
+            for process in (*self.descendants(), self.process):
+                process.kill()
             self.process.wait()
         if self._owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -234,10 +247,9 @@ def wait_until(condition: Callable[[], bool], seconds: float, explain: Callable[
         time.sleep(0.02)
 
 
-def group_exists(group: int) -> bool:
-    """Tells whether a process of that group is left."""
+def is_alive(process: psutil.Process) -> bool:
+    """Tells whether a process still runs; one that ended and waits to be reaped does not."""
     try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser
+from contextlib import ExitStack
 from typing import Any
 
 from django.conf import settings
@@ -11,10 +12,18 @@ from django.core.management import BaseCommand, CommandError
 from django.db import DatabaseError
 
 import gateway
+from engine.child import EngineProcess
+from engine.errors import EngineError
+from engine.model import DEMO
+from engine.model import NAME as MODEL
+from engine.wanted import something_listens, wanted
 from gateway.addresses import CannotListen, Listening, listening
 from gateway.database import prepare
-from gateway.env import DEFAULT_OLLAMA_URL, load
+from gateway.env import DEFAULT_OLLAMA_URL, Env, load
 from gateway.firstrun import NoPlaceForSecrets, first_run
+from gateway.probe import look
+
+PATIENCE = 1  # seconds that an Ollama gets to say who it is; a start does not wait for it
 
 
 class Command(BaseCommand):
@@ -32,31 +41,49 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, host: str | None, port: str | None, reload: bool, **_options: Any) -> None:
         """Takes the steps in their order; every foreseeable failure is one line and exit code 1."""
         use(HOST=host, PORT=port)
-        try:
-            where = listening(settings.ENV.HOST, settings.ENV.PORT)
-            self.check()
-            prepare(self.say)
-            self.greet(where)
-            first_run(where, self.stdout)
-        except (CannotListen, NoPlaceForSecrets) as error:
-            raise CommandError(str(error)) from None
-        except DatabaseError as error:
-            reason = " ".join(str(error).split())
-            raise CommandError(f"The database can't be used ({reason}): see DATABASE_URL.") from None
-        self.stdout.flush()
+        with ExitStack() as engine:
+            try:
+                where = listening(settings.ENV.HOST, settings.ENV.PORT)
+                self.check()
+                prepare(self.say)
+                self.greet(where, self.find_ollama(engine))
+                first_run(where, self.stdout)
+            except (CannotListen, EngineError, NoPlaceForSecrets) as error:
+                raise CommandError(str(error)) from None
+            except DatabaseError as error:
+                reason = " ".join(str(error).split())
+                raise CommandError(f"The database can't be used ({reason}): see DATABASE_URL.") from None
+            self.stdout.flush()
 
-        from gateway.server import run
+            from gateway.server import run
 
-        run(host=where.host, port=where.port, reload=reload)
+            run(host=where.host, port=where.port, reload=reload)
 
-    def greet(self, where: Listening) -> None:
+    def find_ollama(self, engine: ExitStack) -> str:
+        """Starts the demo engine if it is wanted; returns which Ollama requests go to, in words."""
+        env: Env = settings.ENV
+        decision = wanted(
+            ollama_url=env.OLLAMA_URL,
+            engine=env.ENGINE,
+            production=env.production,
+            default_url=DEFAULT_OLLAMA_URL,
+            answers=env.OLLAMA_URL is None and something_listens(DEFAULT_OLLAMA_URL),
+        )
+        if decision.start:
+            self.say(f"{decision.reason} …")
+            url = engine.enter_context(EngineProcess(env.ENGINE_CACHE)).url
+            use(OLLAMA_URL=url, OLLAMA_MODEL=MODEL)
+            return f"{url} ({DEMO})"
+        return described(env)
+
+    def greet(self, where: Listening, ollama: str) -> None:
         """Says where everything is."""
         self.stdout.write(f"Ollama gateway {gateway.__version__} ({settings.ENV.APP_ENV})")
         for name, value in (
             ("API", where.url),
             ("docs", f"{where.url}/docs"),
             ("admin", f"{where.url}/admin/"),
-            ("Ollama", settings.OLLAMA_URL),
+            ("Ollama", ollama),
         ):
             self.stdout.write(f"  {name:<7}{value}")
 
@@ -64,6 +91,17 @@ class Command(BaseCommand):
         """Writes a line now, because what follows may take long."""
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def described(env: Env) -> str:
+    """Asks the Ollama who it is and returns that in words; the gateway serves either way, and passes it on later."""
+    url, model = settings.OLLAMA_URL, settings.OLLAMA_MODEL
+    found = look(url, token=env.OLLAMA_API_KEY, authority=env.OLLAMA_CA, seconds=PATIENCE)
+    if found.problem:
+        return f"{url} (not there yet: {found.problem}; start it, or set OLLAMA_URL)"
+    if not found.has(model):
+        return f"{url} (version {found.version}, without the default model: `ollama pull {model}` or set OLLAMA_MODEL)"
+    return f"{url} (version {found.version}, default model {model})"
 
 
 def use(**given: str | None) -> None:

@@ -1,0 +1,220 @@
+"""Settings: what is read, and the one line that a wrong one gets."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+import pytest
+
+from gateway.env import Env, SettingError, load, read
+
+CERTIFICATES = ssl.get_default_verify_paths().cafile
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*Env.model_fields, "NODE_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GATEWAY_ENV_FILE", str(tmp_path / ".env"))
+
+
+def read_with(name: str, value: str) -> object:
+    os.environ[name] = value
+    try:
+        return getattr(read(), name)
+    finally:
+        del os.environ[name]
+
+
+def test_it_works_with_nothing_set() -> None:
+    env = read()
+    assert (env.HOST, env.PORT, env.OLLAMA_URL, env.OLLAMA_MODEL) == ("127.0.0.1", 8100, None, "mistral")
+    assert not env.DEBUG
+    assert not env.production
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nOLLAMA_MODEL=llama3\n")
+    monkeypatch.setenv("PORT", "2222")
+    env = read()
+    assert (env.PORT, env.OLLAMA_MODEL) == (2222, "llama3")
+
+
+@pytest.mark.parametrize("name", ["HOST", "PORT", "OLLAMA_URL", "TLS", "APP_ENV", "ALLOWED_HOSTS", "OLLAMA_CA"])
+def test_an_empty_value_is_no_value(name: str) -> None:
+    assert read_with(name, "") == Env.model_fields[name].default
+
+
+def test_the_env_file_of_the_node_program_is_understood(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "OLLAMA_URL=http://localhost:11434/api/generate\nOLLAMA_MODEL=mistral\nPORT=8100\nNODE_ENV=production\n"
+    )
+    env = read()
+    assert (env.OLLAMA_URL, env.PORT, env.production) == ("http://localhost:11434", 8100, True)
+
+
+def test_app_env_wins_over_node_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_ENV", "production")
+    monkeypatch.setenv("APP_ENV", "development")
+    assert not read().production
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("http://localhost:11434", "http://localhost:11434"),
+        ("http://localhost:11434/", "http://localhost:11434"),
+        ("http://localhost:11434/api/generate", "http://localhost:11434"),
+        ("http://localhost:11434/api/generate/", "http://localhost:11434"),
+        ("https://gpu.example.org/ollama/api/generate", "https://gpu.example.org/ollama"),
+        ("https://gpu.example.org/ollama/", "https://gpu.example.org/ollama"),
+        ("HTTP://GPU", "http://GPU"),
+        ("http://[::1]:11434", "http://[::1]:11434"),
+        ("  http://localhost:11434  ", "http://localhost:11434"),
+        ("http://localhost:", "http://localhost"),
+    ],
+)
+def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
+    assert read_with("OLLAMA_URL", given) == base
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("OLLAMA_URL", "localhost:11434", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "ftp://localhost", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "http://", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "http://localhost:99999", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "http://localhost:0", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "http://local host", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "http://[::1", "an http:// or https:// URL"),
+        ("OLLAMA_URL", "http://localhost#x", "without user name, query or fragment"),
+        ("OLLAMA_CA", "/nowhere.pem", "a PEM file that holds certificates"),
+        ("OLLAMA_CA", __file__, "a PEM file that holds certificates"),
+        ("OLLAMA_MODEL", "  ", "some text"),
+        ("ENGINE", "yes", "auto, on or off"),
+        ("UPSTREAM_CONNECT_TIMEOUT", "soon", "a number"),
+        ("UPSTREAM_CONNECT_TIMEOUT", "0", "more than 0"),
+        ("UPSTREAM_FIRST_BYTE_TIMEOUT", "-1", "more than 0"),
+        ("UPSTREAM_IDLE_TIMEOUT", "nan", "a number"),
+        ("UPSTREAM_IDLE_TIMEOUT", "inf", "a number"),
+        ("SHUTDOWN_GRACE", "-1", "at least 0"),
+        ("CLIENT_TIMEOUT", "none", "a number"),
+        ("HOST", "0.0.0.0:8100", "an address or host name"),
+        ("HOST", "http://localhost", "an address or host name"),
+        ("PORT", "http", "a whole number"),
+        ("PORT", "80.5", "a whole number"),
+        ("PORT", "65536", "at most 65535"),
+        ("PORT", "-1", "at least 0"),
+        ("DEBUG", "maybe", "true or false"),
+        ("TLS", "1.3", "true or false"),
+        ("LOG_ADDRESSES", "some", "true or false"),
+        ("ALLOWED_HOSTS", "https://gateway.example.org", "host names such as"),
+        ("ALLOWED_HOSTS", "gateway.example.org:8100", "host names such as"),
+        ("CORS_ALLOWED_ORIGINS", "chat.example.org", "* or origins such as"),
+        ("CORS_ALLOWED_ORIGINS", "https://chat.example.org/", "* or origins such as"),
+        ("CORS_ALLOWED_ORIGINS", "*,https://chat.example.org", "* or origins such as"),
+        ("TRUSTED_PROXIES", "*", "addresses or networks"),
+        ("TRUSTED_PROXIES", "proxy.example.org", "addresses or networks"),
+        ("MAX_BODY_BYTES", "32M", "a whole number"),
+        ("MAX_BODY_BYTES", "1023", "at least 1024"),
+        ("MAX_BUFFERED_BYTES", "x", "a whole number"),
+        ("MAX_HEADER_BYTES", "x", "a whole number"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingError) as raised:
+        read_with(name, value)
+    text = str(raised.value)
+    assert text.startswith(f"{name}='{value}' is not allowed; allowed is ")
+    assert allowed in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", ["APP_ENV", "NODE_ENV"])
+def test_a_wrong_mode_names_both_variables(name: str) -> None:
+    os.environ[name] = "staging"
+    try:
+        with pytest.raises(SettingError, match=r"^APP_ENV \(or NODE_ENV\)='staging' .* development or production"):
+            read()
+    finally:
+        del os.environ[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://me:hunter2@host/name"),
+        ("DATABASE_URL", "postgres://me:hunter2@host:port/name"),
+        ("OLLAMA_URL", "http://me:hunter2@localhost"),
+        ("OLLAMA_URL", "http://localhost/?token=hunter2"),
+    ],
+)
+def test_a_wrong_value_that_may_hold_a_secret_is_hidden(name: str, value: str) -> None:
+    with pytest.raises(SettingError) as raised:
+        read_with(name, value)
+    assert str(raised.value).startswith(f"{name}=(hidden) is not allowed")
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["db.sqlite3", "sqlite://db.sqlite3", "sqlite:///", "postgres://"])
+def test_a_database_is_a_file_or_postgresql(value: str) -> None:
+    with pytest.raises(SettingError, match=r"sqlite:///file or postgres://"):
+        read_with("DATABASE_URL", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meaning"),
+    [
+        ("HOST", "[::1]", "::1"),
+        ("HOST", "gateway.local", "gateway.local"),
+        ("ALLOWED_HOSTS", "a.example.org, .b.example.org,[::1],*", ["a.example.org", ".b.example.org", "[::1]", "*"]),
+        ("CORS_ALLOWED_ORIGINS", "https://a.org,http://b.org:3000", ["https://a.org", "http://b.org:3000"]),
+        ("TRUSTED_PROXIES", "10.0.0.5, fd00::/8", ["10.0.0.5", "fd00::/8"]),
+        ("TLS", "off", False),
+        ("DEBUG", "1", True),
+        ("SHUTDOWN_GRACE", "0.5", 0.5),
+        ("DATABASE_URL", "sqlite:////var/lib/gateway/db.sqlite3", "sqlite:////var/lib/gateway/db.sqlite3"),
+    ],
+)
+def test_a_right_value_is_taken(name: str, value: str, meaning: object) -> None:
+    assert read_with(name, value) == meaning
+
+
+@pytest.mark.skipif(CERTIFICATES is None or not Path(CERTIFICATES).is_file(), reason="this system has no such file")
+def test_an_authority_is_a_file_of_certificates() -> None:
+    assert read_with("OLLAMA_CA", str(CERTIFICATES)) == Path(str(CERTIFICATES))
+
+
+def test_every_typed_setting_has_a_wrong_value_above() -> None:
+    (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
+    tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL"}
+    anything_goes = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "ENGINE_CACHE"}
+    assert set(Env.model_fields) - anything_goes == tried
+
+
+def test_a_missing_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "x")
+    with pytest.raises(SettingError, match="^KEY_PEPPER is not set"):
+        load()
+
+
+@pytest.mark.parametrize("text", [b"PORT=\xff\xfe\n"], ids=["not utf-8"])
+def test_a_file_that_is_no_text_is_told(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(text)
+    with pytest.raises(SettingError, match=r"\.env can't be read"):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("mode", "switch", "tls"),
+    [("development", "", False), ("production", "", True), ("production", "off", False), ("development", "on", True)],
+)
+def test_tls_is_on_in_production_unless_switched_off(
+    mode: str, switch: str, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APP_ENV", mode)
+    monkeypatch.setenv("TLS", switch)
+    assert read().tls is tls
