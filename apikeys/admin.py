@@ -50,7 +50,7 @@ class KeyAdmin(KeyModelAdmin):
     class Media:
         """The badges' colours."""
 
-        css = {"all": ["apikeys/keys.css"]}  # noqa: RUF012 -- Django's way
+        css = {"all": ["apikeys/keys.css"]}
 
     def get_fields(self, _request: HttpRequest, obj: Key | None = None) -> tuple[str, ...]:
         """Asks for little when a key is issued, shows everything later."""
@@ -195,4 +195,4 @@ class KeyAdmin(KeyModelAdmin):
 
 
 def _ago(moment: datetime) -> SafeString:
-    return format_html('<span title="{:%Y-%m-%d %H:%M:%S} UTC">{}</span>', moment, naturaltime(moment))
+    return format_html('<span title="{} UTC">{}</span>', f"{moment:%Y-%m-%d %H:%M:%S}", naturaltime(moment))

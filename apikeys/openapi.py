@@ -11,7 +11,7 @@ class APIKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """Either header, not both."""
 
     target_class = "apikeys.authentication.APIKeyAuthentication"
-    name = ["ApiKeyHeader", "BearerKey"]  # noqa: RUF012 -- declared so by drf-spectacular
+    name = ["ApiKeyHeader", "BearerKey"]
 
     def get_security_definition(self, _auto_schema: object) -> list[dict[str, Any]]:
         """Returns the two schemes."""

@@ -1,0 +1,39 @@
+"""Which key a request carries, in every spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from apikeys.credential import TwoCredentialsError, credential
+
+
+@pytest.mark.parametrize(
+    ("plain", "authorization", "expected"),
+    [
+        pytest.param("k", None, "k", id="X-API-Key"),
+        pytest.param(None, "Bearer k", "k", id="Bearer"),
+        pytest.param(None, "bearer k", "k", id="bearer in lower case"),
+        pytest.param(None, "BEARER   k  ", "k", id="Bearer with spaces"),
+        pytest.param(" k ", None, "k", id="X-API-Key with spaces"),
+        pytest.param("k", "Bearer k", "k", id="both the same"),
+        pytest.param("", "Bearer k", "k", id="X-API-Key empty"),
+        pytest.param("k", "Bearer ", "k", id="Bearer empty"),
+        pytest.param("k", "Digest k2", "k", id="another scheme beside a key"),
+        pytest.param(None, None, None, id="nothing"),
+        pytest.param("", "", None, id="both empty"),
+        pytest.param(None, "Bearer", None, id="Bearer without a key"),
+        pytest.param(None, "k", None, id="no scheme"),
+        pytest.param(None, "Token k", None, id="another scheme"),
+        pytest.param("k,k", None, "k,k", id="X-API-Key twice, kept as one malformed key"),
+        pytest.param(None, "Bearer k,Bearer k", "k,Bearer k", id="Bearer twice, kept as one malformed key"),
+    ],
+)
+def test_one_decision_over_all_spellings(plain: str | None, authorization: str | None, expected: str | None) -> None:
+    headers = {"HTTP_X_API_KEY": plain, "HTTP_AUTHORIZATION": authorization, "QUERY_STRING": "api_key=q&key=q"}
+    assert credential({name: value for name, value in headers.items() if value is not None}) == expected
+
+
+@pytest.mark.parametrize("authorization", ["Bearer other", "Bearer K", "Bearer k k", "Bearer k,Bearer k"])
+def test_two_that_differ_are_refused(authorization: str) -> None:
+    with pytest.raises(TwoCredentialsError):
+        credential({"HTTP_X_API_KEY": "k", "HTTP_AUTHORIZATION": authorization})
