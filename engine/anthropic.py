@@ -7,7 +7,7 @@ from engine.wire import dumps
 
 
 class MessageCounts:
-    """Makes the input count whole in llama.cpp's frames, which leave out cached tokens and don't repeat it at the end."""
+    """Completes the counts in llama.cpp's frames: cached input is left out there, and the last frame has no input."""
 
     def __init__(self) -> None:
         self._input = 0

@@ -39,8 +39,9 @@ class Progress:
 
     def show(self, done: int) -> None:
         """Redraws the bar, or writes a line when the last one is old."""
+        done = min(done, self.total) if self.total else done
         text = f"{done / MB:.0f} MB"
-        part = min(done / self.total, 1.0) if self.total else 0.0
+        part = done / self.total if self.total else 0.0
         if self.total:
             text = f"{text} of {self.total / MB:.0f} MB ({part:.0%})"
         if self.terminal:
