@@ -1,0 +1,57 @@
+"""What is measured: each case is a row, and one more is one more row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+MODEL = "mistral"
+QUESTION = "Why is the sky blue at noon and red in the evening?"
+FEW, MANY = 10, 110
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, sent over and over; `marks` is how often `mark` must be in a right answer."""
+
+    endpoint: str
+    body: bytes
+    mark: bytes
+    marks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A kind of traffic: `requests` by their number of chunks, 0 for an answer in one piece."""
+
+    name: str
+    requests: dict[int, Request]
+    connections: int
+
+    @property
+    def streams(self) -> bool:
+        """Tells whether the answers are streams."""
+        return 0 not in self.requests
+
+
+def _json(endpoint: str, **body: object) -> Request:
+    data = json.dumps({"model": MODEL, "stream": False, **body}).encode()
+    return Request(endpoint, data, b'"done":true', 1)
+
+
+def _stream(endpoint: str, chunks: int, interval_ms: float) -> Request:
+    knobs = f" [[chunks={chunks} interval_ms={interval_ms:g}]]"
+    data = json.dumps({"model": MODEL, "prompt": QUESTION + knobs, "stream": True}).encode()
+    return Request(endpoint, data, b'"done":false', chunks)
+
+
+def _streams(endpoint: str, interval_ms: float) -> dict[int, Request]:
+    return {chunks: _stream(endpoint, chunks, interval_ms) for chunks in (FEW, MANY)}
+
+
+CASES = (
+    Case("small JSON, 1 connection", {0: _json("generate", prompt=QUESTION)}, 1),
+    Case("small JSON, 16 connections", {0: _json("generate", prompt=QUESTION)}, 16),
+    Case("stream, a chunk each 2 ms", _streams("generate", 2), 16),
+    Case("stream, all chunks at once", _streams("generate", 0), 16),
+)
