@@ -42,9 +42,7 @@ class KeyAdmin(KeyModelAdmin):
     list_display = ("label", "key_id", "state_badge", "created_ago", "last_used_ago", "expires_at", "created_by")
     list_select_related = ("created_by",)
     search_fields = ("label", "key_id")
-    search_help_text = "Search by label or id"
-    show_full_result_count = False
-    readonly_fields = ("key_id", "state_badge", "created", "created_by", "last_used", "revoked_at")
+    readonly_fields = ("key_id", "state_badge", "created", "created_by", "last_used_ago", "revoked_at")
     actions = ("revoke",)
 
     class Media:
@@ -54,7 +52,10 @@ class KeyAdmin(KeyModelAdmin):
 
     def get_fields(self, _request: HttpRequest, obj: Key | None = None) -> tuple[str, ...]:
         """Asks for little when a key is issued, shows everything later."""
-        return ("label", "expires") if obj is None else ("label", *self.readonly_fields[:-1], "expires", "revoked_at")
+        if obj is None:
+            return ("label", "expires")
+        end = ("expires",) if obj.revoked_at is None else ("expires", "revoked_at")
+        return ("label", *self.readonly_fields[:-1], *end)
 
     # Permissions
 
@@ -133,7 +134,13 @@ class KeyAdmin(KeyModelAdmin):
         """Shows one key, with a way to revoke it."""
         key = self.get_object(request, unquote(object_id))
         may_revoke = key is not None and self.has_change_permission(request, key)
-        context = {"may_revoke": may_revoke, "title": "API key", **(extra_context or {})}
+        context = {
+            "may_revoke": may_revoke,
+            "title": "API key",
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+            **(extra_context or {}),
+        }
         try:
             return super().change_view(request, object_id, form_url, context)
         except RevocationIsFinal as error:

@@ -9,7 +9,7 @@ class APIKeysConfig(AppConfig):
     """Registers the app."""
 
     name = "apikeys"
-    verbose_name = "API keys"
+    verbose_name = "Access"
 
     def ready(self) -> None:
         """Makes the schema know how a key is sent."""

@@ -15,7 +15,10 @@ def local_url() -> str:
 
 def curl(secret: str, base_url: str) -> str:
     """Returns a command that asks for a streamed answer with this key."""
-    return (
-        f"curl -N {base_url.rstrip('/')}/api/v1/generate -H 'X-API-Key: {secret}' "
-        """-H 'Content-Type: application/json' -d '{"prompt": "Say hello.", "stream": true}'"""
+    parts = (
+        f"curl -N {base_url.rstrip('/')}/api/v1/generate",
+        f"-H 'X-API-Key: {secret}'",
+        "-H 'Content-Type: application/json'",
+        """-d '{"prompt": "Say hello.", "stream": true}'""",
     )
+    return " \\\n  ".join(parts)

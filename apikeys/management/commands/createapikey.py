@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         until = f"expires {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else "never expires"
         self.stdout.write(f"Key for {key.label} (id {key.key_id}, {until}):\n\n    {secret}\n\n")
         self.stdout.write("Copy it now: it is stored nowhere and never shown again. Try it while the gateway runs:\n\n")
-        self.stdout.write(f"    {curl(secret, local_url())}\n")
+        self.stdout.write(indent(curl(secret, local_url()), "    ") + "\n")
 
 
 def _ask() -> str:

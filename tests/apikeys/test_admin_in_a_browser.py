@@ -1,0 +1,166 @@
+"""The operator's day in a real browser: issue a key, copy it, use it, revoke it, see it refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.harness import ADMIN_PASSWORD, GatewayServer, wait_until
+
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+# Where to leave pictures of each step; nowhere unless asked.
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to sandbox root
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-gpu", *QUIET, *root])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def look() -> str:
+    """How the pages are looked at: light, dark, or on a phone."""
+    return "light"
+
+
+@pytest.fixture
+def context(browser: Browser, look: str) -> Iterator[BrowserContext]:
+    made = browser.new_context(
+        viewport={"width": 390, "height": 844} if look == "phone" else {"width": 1280, "height": 800},
+        color_scheme="dark" if look == "dark" else "light",
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    made.set_default_timeout(15_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, gateway: GatewayServer) -> Page:
+    """A page whose operator has logged in, and which failed nowhere on its way."""
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    # Browsers ask for an icon that the admin does not have.
+    page.on(
+        "console",
+        lambda message: (
+            errors.append(f"{message.text} {message.location['url']}")
+            if message.type == "error" and not message.location["url"].endswith("/favicon.ico")
+            else None
+        ),
+    )
+    page.on("request", lambda asked: None if asked.url.startswith(gateway.url) else errors.append(asked.url))
+    page.goto(f"{gateway.url}/admin/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(ADMIN_PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    yield page
+    assert errors == []
+
+
+@pytest.fixture
+def picture(page: Page, look: str) -> Callable[[str], None]:
+    """Takes a picture of the page, where a folder is given."""
+
+    def take(name: str) -> None:
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{look}.png", full_page=True)
+
+    return take
+
+
+def status(gateway: GatewayServer, secret: str) -> int:
+    headers = {"Authorization": f"Bearer {secret}"}
+    return httpx.post(f"{gateway.url}/api/v1/generate", json={"prompt": "Hi"}, headers=headers).status_code
+
+
+def fits(page: Page) -> bool:
+    """Tells whether nothing sticks out to the right of the page."""
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_a_key_is_issued_copied_used_and_revoked(
+    gateway: GatewayServer, page: Page, picture: Callable[[str], None]
+) -> None:
+    page.get_by_role("link", name="API keys", exact=True).click()
+    page.get_by_role("link", name="Issue a key").click()
+    page.get_by_label("Label").fill("Ana's laptop")
+    picture("issue")
+    page.get_by_role("button", name="Issue key").click()
+
+    page.get_by_role("button", name="Copy key").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    secret = page.evaluate("navigator.clipboard.readText()")
+    picture("issued")
+    assert fits(page)
+    assert secret == page.locator("#secret").inner_text()
+    page.get_by_role("button", name="Copy command").click()
+    wait_until(lambda: "curl" in page.evaluate("navigator.clipboard.readText()"), 5)
+    assert secret in page.evaluate("navigator.clipboard.readText()")
+    assert status(gateway, secret) == 200
+
+    # A reload neither shows it again nor issues another one.
+    page.reload()
+    expect(page.get_by_text("Ana's laptop").first).to_be_visible()
+    assert secret.split("_")[2] not in page.content()
+    picture("key")
+
+    page.get_by_role("link", name="Revoke").click()
+    picture("revoke")
+    page.get_by_role("button", name="Revoke this key").click()
+    expect(page.get_by_text("Revoked Ana's laptop")).to_be_visible()
+    wait_until(lambda: status(gateway, secret) == 401, 1.0)
+    picture("revoked")
+    expect(page.get_by_role("link", name="Revoke", exact=True)).to_have_count(0)
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
+
+    page.goto(f"{gateway.url}/admin/apikeys/key/?q={secret.split('_')[1]}")
+    expect(page.locator(".key-state")).to_have_text("revoked")
+    page.goto(f"{gateway.url}/admin/apikeys/key/")
+    picture("list")
+
+
+def test_several_keys_are_revoked_at_once(gateway: GatewayServer, page: Page, picture: Callable[[str], None]) -> None:
+    secrets = [gateway.manage("createapikey", f"robot {name}", "--quiet").stdout.strip() for name in ("one", "two")]
+    for secret in secrets:
+        page.goto(f"{gateway.url}/admin/apikeys/key/?q=robot")
+        row = page.get_by_role("row").filter(has_text=secret.split("_")[1])
+        expect(row.locator(".key-state")).to_have_text("active")
+    for secret in secrets:
+        page.get_by_role("row").filter(has_text=secret.split("_")[1]).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option(label="Revoke selected API keys")
+    page.get_by_role("button", name="Go").click()
+    picture("revoke-many")
+    page.get_by_role("button", name="Revoke 2 keys").click()
+    expect(page.get_by_text("Revoked 2 keys")).to_be_visible()
+    for secret in secrets:
+        wait_until(lambda secret=secret: status(gateway, secret) == 401, 1.0)
+
+
+def test_the_key_can_be_copied_without_a_clipboard(gateway: GatewayServer, page: Page) -> None:
+    # As on plain HTTP away from localhost, where browsers offer none.
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto(f"{gateway.url}/admin/apikeys/key/add/")
+    page.get_by_label("Label").fill("plain")
+    page.get_by_role("button", name="Issue key").press("Enter")
+    page.get_by_role("button", name="Copy key").press("Enter")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("getSelection().toString()") == page.locator("#secret").inner_text()
