@@ -20,7 +20,7 @@ from engine.model import CONTEXT, NAME
 
 SLOTS = 2  # conversations at once
 TEMPERATURE = 0.2  # a model this small rambles above it
-BATCH = 512  # tokens between two chances to stop while a prompt is read; also the longest embedded text
+BATCH = 256  # tokens between two chances to stop while a prompt is read; also the longest embedded text
 THREADS = 4  # more only costs the machine's other programs
 HEAD_LIMIT = 1 << 16
 
