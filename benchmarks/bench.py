@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.cores import Cores
     from benchmarks.servers import Server
 
+BUSY = 0.5  # load average from which a warning is due
 PAIRS, SECONDS = 9, 1.0
 QUICK_PAIRS, QUICK_SECONDS = 3, 0.4
 
@@ -30,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what it is asked to and prints the table."""
     options = parse(arguments)
     cores = choose()
+    options.load = os.getloadavg()[0]
+    if options.load > BUSY:
+        say(f"Something else keeps this machine busy (load average {options.load:.1f}): the figures will be too high.")
     try:
         rows = measure(options, cores)
     except (ServerFailed, TrialFailed) as error:
@@ -99,7 +104,8 @@ def about(options: argparse.Namespace, cores: Cores) -> str:
     return (
         f"Medians of {options.pairs} interleaved pairs of {options.seconds:g} s a trial; in brackets the interval that "
         f"holds the true median with 95 % confidence. {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, {processor()}; {cores.describe()}. See benchmarks/README.md."
+        f"Python {platform.python_version()}, {processor()}; {cores.describe()}; "
+        f"load average before the run {options.load:.1f}. See benchmarks/README.md."
     )
 
 

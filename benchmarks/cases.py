@@ -12,12 +12,16 @@ FEW, MANY = 10, 110
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, sent over and over; `marks` is how often `mark` must be in a right answer."""
+    """One request, sent over and over; `marks` is how often `mark` must be in a right answer.
+
+    Each connection sends `warm_up` of them before anything is measured.
+    """
 
     endpoint: str
     body: bytes
     mark: bytes
     marks: int
+    warm_up: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,13 @@ class Case:
 
 def _json(endpoint: str, **body: object) -> Request:
     data = json.dumps({"model": MODEL, "stream": False, **body}).encode()
-    return Request(endpoint, data, b'"done":true', 1)
+    return Request(endpoint, data, b'"done":true', 1, warm_up=5)
 
 
 def _stream(endpoint: str, chunks: int, interval_ms: float) -> Request:
     knobs = f" [[chunks={chunks} interval_ms={interval_ms:g}]]"
     data = json.dumps({"model": MODEL, "prompt": QUESTION + knobs, "stream": True}).encode()
-    return Request(endpoint, data, b'"done":false', chunks)
+    return Request(endpoint, data, b'"done":false', chunks, warm_up=1)
 
 
 def _streams(endpoint: str, interval_ms: float) -> dict[int, Request]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 LAST_CHUNK = b"\r\n0\r\n\r\n"
-WARM_UP_REQUESTS = 5
 PATIENCE_SECONDS = 60
 
 
@@ -130,7 +129,7 @@ class Load:
             said = b"".join(first.keep)[:1000].decode("utf-8", "replace")
             raise WrongAnswer(f"{self.job['mark']} is there {found} times instead of {self.job['marks']}: {said}")
         first.keep = None
-        for _ in range(self.job.get("warm_up", WARM_UP_REQUESTS)):
+        for _ in range(self.job["warm_up"]):
             await asyncio.gather(*(self._one(client) for client in self.clients))
 
     async def measure(self) -> dict[str, float]:

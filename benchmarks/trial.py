@@ -71,6 +71,7 @@ class Loader:
             "seconds": seconds,
             "mark": request.mark.decode(),
             "marks": request.marks,
+            "warm_up": request.warm_up,
         }
         self._check(server, self._ask(json.dumps(job)))
         meter = ProcessMeter(server.pid)

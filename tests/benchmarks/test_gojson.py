@@ -11,11 +11,12 @@ from benchmarks.stub.refusal import Refusal
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
 
 
-@given(st.dictionaries(st.text(), VALUES))
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=5))
 def test_what_is_encoded_decodes_to_the_same(value: dict[str, object]) -> None:
     assert decode(encode(value), "empty") == value
     assert json.loads(encode(value)) == value
