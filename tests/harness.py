@@ -92,13 +92,13 @@ class GatewayServer:
         """The port that it listens on."""
         return int(self.url.rpartition(":")[2])
 
-    def start(self) -> Self:
+    def start(self, *arguments: str) -> Self:
         """Starts the process and waits until it accepts connections; raises AssertionError with its log if it ends."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                [sys.executable, "manage.py", "serve", *arguments],
                 cwd=BASE_DIR,
-                env=self._environment(),
+                env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,6 +133,10 @@ class GatewayServer:
         except psutil.NoSuchProcess:
             return []
 
+    def environment(self) -> dict[str, str]:
+        """The environment that the server and its commands run in."""
+        return clean_environment(GATEWAY_ENV_FILE=str(self.folder / ".env"))
+
     def log(self) -> str:
         """What it wrote to stdout and stderr so far."""
         path = self.folder / "log"
@@ -143,7 +147,7 @@ class GatewayServer:
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=BASE_DIR,
-            env=self._environment(),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -154,6 +158,8 @@ class GatewayServer:
         return done
 
     def __enter__(self) -> Self:
+        if self.process is not None:
+            return self
         try:
             return self.start()
         except BaseException:
@@ -182,9 +188,6 @@ class GatewayServer:
     def _running(self) -> subprocess.Popen[bytes]:
         assert self.process is not None, "the server was not started"
         return self.process
-
-    def _environment(self) -> dict[str, str]:
-        return clean_environment(GATEWAY_ENV_FILE=str(self.folder / ".env"))
 
     def _accepts(self) -> bool:
         assert self._running().poll() is None, f"the server ended with {self._running().poll()}:\n{self.log()}"

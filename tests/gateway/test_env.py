@@ -197,7 +197,7 @@ def test_every_typed_setting_has_a_wrong_value_above() -> None:
 
 def test_a_missing_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "x")
-    with pytest.raises(SettingError, match="^KEY_PEPPER is not set"):
+    with pytest.raises(SettingError, match=r"^KEY_PEPPER is not set"):
         load()
 
 
