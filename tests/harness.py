@@ -72,6 +72,7 @@ class GatewayServer:
             **({"OLLAMA_URL": ollama_url} if ollama_url else {}),
             **{name: str(value) for name, value in settings.items()},
         }
+        self._said_before = 0
         self.url = ""
         self.key = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -94,6 +95,7 @@ class GatewayServer:
 
     def start(self, *arguments: str) -> Self:
         """Starts the process and waits until it accepts connections; raises AssertionError with its log if it ends."""
+        self._said_before = len(self.log())
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", *arguments],
@@ -191,7 +193,7 @@ class GatewayServer:
 
     def _accepts(self) -> bool:
         assert self._running().poll() is None, f"the server ended with {self._running().poll()}:\n{self.log()}"
-        found = re.search(r"^  API +(http://(\S+):(\d+))$", self.log(), re.MULTILINE)
+        found = re.search(r"^  API +(http://(\S+):(\d+))$", self.log()[self._said_before :], re.MULTILINE)
         if not found:
             return False
         self.url = found[1]
