@@ -79,10 +79,10 @@ class KeyAdmin(KeyModelAdmin):
         """Shows how long ago the key was issued."""
         return _ago(key.created)
 
-    @admin.display(description="last used", ordering="last_used", empty_value="never")
-    def last_used_ago(self, key: Key) -> SafeString | None:
+    @admin.display(description="last used", ordering="last_used")
+    def last_used_ago(self, key: Key) -> str:
         """Shows how long ago the key was last used."""
-        return _ago(key.last_used) if key.last_used else None
+        return _ago(key.last_used) if key.last_used else "never"
 
     @admin.display(description="expires", ordering="expires", empty_value="never")
     def expires_at(self, key: Key) -> datetime | None:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+# What a key may do unless it is given more: ask models, and read what there is to ask.
+INFERENCE = frozenset({"inference"})
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A frozen picture of one key; stands where Django has a user.  Kept tiny, since all keys are held in memory.
@@ -16,6 +20,8 @@ class Principal:
     key_id: str
     label: str
     expires_at: float | None = None
+    scopes: frozenset[str] = INFERENCE
+    models: tuple[str, ...] = ()  # patterns; none means all models
 
     @property
     def is_authenticated(self) -> Literal[True]:
