@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace, cores: Cores) -> list[Row]:
     """Starts everything and takes all trials; raises ServerFailed or TrialFailed."""
     with ExitStack() as stack:
         with pinned(cores.load):
-            stub = stack.enter_context(StubProcess("--record", "0"))
+            stub = stack.enter_context(StubProcess("--record", "0", "--models", "mistral:latest"))
         loader = stack.enter_context(Loader(stub.pid, cores.load))
         servers: list[Server] = [Bare(stub.url, stub.pid)]
         for name in options.servers:

@@ -149,6 +149,7 @@ class Connection(asyncio.Protocol):
             self.play_ready(exchange, ready)
         else:
             self.task = self.loop.create_task(self.answer(exchange))
+            self.task.add_done_callback(self.give_up_on_a_fault)
 
     def control(self, exchange: Exchange) -> None:
         """Answers one of the stub's own routes."""
@@ -200,6 +201,12 @@ class Connection(asyncio.Protocol):
         if reply.knobs.close:
             self.keep_alive = False
         self.finish(exchange)
+
+    def give_up_on_a_fault(self, task: asyncio.Task[None]) -> None:
+        """Closes the connection and says so when the stub itself is at fault, so that no test waits for ever."""
+        if not task.cancelled() and (error := task.exception()):
+            self.loop.call_exception_handler({"message": "the stub has a fault", "exception": error})
+            self.transport.abort()
 
     def finish_when_read(self, exchange: Exchange) -> None:
         """Ends an answer, once the reader has taken most of it."""

@@ -21,9 +21,10 @@ DIMENSIONS = 8
 NO_EMBEDDINGS = "this model does not support embeddings"
 
 
-def vector(text: str, dimensions: int = DIMENSIONS, *, unit: bool = True) -> list[float]:
-    """Returns a vector that depends on the text alone, of length 1 if asked."""
-    raw = [1 + (crc32(f"{index} {text}".encode()) % 100) for index in range(dimensions)]
+def vector(text: str, dimensions: int | None = None, *, unit: bool = True) -> list[float]:
+    """Returns a vector that depends on the text alone, cut to some dimensions and of length 1 if asked."""
+    kept = DIMENSIONS if not dimensions or dimensions < 0 else min(dimensions, DIMENSIONS)
+    raw = [1 + (crc32(f"{index} {text}".encode("utf-8", "replace")) % 100) for index in range(kept)]
     length = math.sqrt(sum(value * value for value in raw)) if unit else 10
     return [float32(value / length) for value in raw]
 
@@ -57,7 +58,7 @@ def embed(body: Struct) -> Whole:
     texts = inputs(body, strict=False)
     if not texts:
         return Whole(encode({"model": model, "embeddings": []}))
-    size = body.number("dimensions") or DIMENSIONS
+    size = body.number("dimensions")
     answer: dict[str, Any] = {"model": model, "embeddings": [vector(text, size) for text in texts]}
     return Whole(encode(answer | timing(count_words(texts))))
 
@@ -78,7 +79,7 @@ def openai_embeddings(body: Struct) -> Whole:
         raise Refusal(400, f"Invalid value for 'encoding_format' = {style}. Supported values: ['float', 'base64'].")
     texts = inputs(body, strict=True)
     check(model_of(model, absent=Refusal(404, "model '' not found"), quote='"').embeds)
-    size = body.number("dimensions") or DIMENSIONS
+    size = body.number("dimensions")
     data = [
         {"object": "embedding", "embedding": packed(vector(text, size), style), "index": index}
         for index, text in enumerate(texts)
