@@ -26,6 +26,8 @@ OPTIONS = {
     "num_predict": ("n_predict", "integer"),
     "num_keep": ("n_keep", "integer"),
 }
+# A model this small would otherwise fill its whole answer with the blank lines that JSON allows.
+TIGHT = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
 LEVELS = ("low", "medium", "high", "max")
 
 
@@ -62,9 +64,9 @@ def shape(wanted: object) -> Body:
     if wanted is None or wanted == "":
         return {}
     if wanted == "json":
-        return {"json_schema": {"type": "object"}}
+        wanted = {"type": "object"}
     if isinstance(wanted, dict):
-        return {"json_schema": wanted}
+        return {"json_schema": {**wanted, **TIGHT}}
     raise Refusal(500, 'invalid format: expected "json" or a JSON schema')
 
 

@@ -57,7 +57,7 @@ def test_no_format_is_no_constraint(value: object) -> None:
 
 
 def test_a_schema_is_handed_on() -> None:
-    assert native.shape({"type": "integer"}) == {"json_schema": {"type": "integer"}}
+    assert native.shape({"type": "integer"}) == {"json_schema": {"type": "integer", **native.TIGHT}}
 
 
 @pytest.mark.parametrize("value", ["yaml", 1, ["json"]])
