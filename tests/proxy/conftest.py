@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.stub_client import StubProcess
+from tests.harness import GatewayServer
+from tests.proxy.wire import FakeUpstream, fake_upstream
+
+SMALL = {
+    "UPSTREAM_FIRST_BYTE_TIMEOUT": 0.5,
+    "UPSTREAM_IDLE_TIMEOUT": 0.5,
+    "UPSTREAM_CONNECT_TIMEOUT": 0.5,
+    "CLIENT_TIMEOUT": 1,
+    "MAX_BODY_BYTES": 64 * 1024,
+    "MAX_BUFFERED_BYTES": 100 * 1024,
+    "MAX_HEADER_BYTES": 8 * 1024,
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(request: pytest.FixtureRequest) -> None:
+    """Lets the stub forget what other tests did with it."""
+    if "stub" in request.fixturenames:
+        request.getfixturevalue("stub").reset()
+
+
+@pytest.fixture(scope="session")
+def small_gateway(stub: StubProcess) -> Iterator[GatewayServer]:
+    """A gateway in front of the stub with small limits and little patience."""
+    with GatewayServer(ollama_url=stub.url, **SMALL) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _fake() -> Iterator[FakeUpstream]:
+    with fake_upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def fake(_fake: FakeUpstream) -> FakeUpstream:
+    """An upstream whose bytes the test writes itself."""
+    _fake.seen.clear()
+    return _fake
+
+
+@pytest.fixture(scope="session")
+def faked_gateway(_fake: FakeUpstream) -> Iterator[GatewayServer]:
+    """A gateway in front of the fake upstream, with little patience for it."""
+    patience = {name: value for name, value in SMALL.items() if name.startswith("UPSTREAM")}
+    with GatewayServer(ollama_url=_fake.url, **patience) as server:
+        yield server
