@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
-from gateway.lane import MachineLane, client_of, request_id_of
+from gateway.lane import MachineLane, client_of
+from gateway.requestid import request_id_of
 from gateway.rest import error_body
 from proxy.call import DONE, LEFT, Call
 from proxy.exceptions import BodyTimeout, BodyTooLarge
@@ -17,8 +18,8 @@ from proxy.exceptions import BodyTimeout, BodyTooLarge
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxy.views import RelayView
     from gateway.lane import Message, Receive, Scope, Send
+    from proxy.views import RelayView
 
 # People's forms are small; nobody needs a key to send one, so little of it is held.
 PEOPLE_BODY_LIMIT = 256 * 2**10

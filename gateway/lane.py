@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import random
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +12,9 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 
+from gateway.requestid import request_id_of
 from gateway.rest import refusal_of
-from proxy.body import ClientGone
-from proxy.call import CUT, FAILED, LEFT, REFUSED, Call
+from proxy.call import CUT, DONE, FAILED, LEFT, REFUSED, Call
 from proxy.exceptions import BadHost, NoMethod, NoRoute
 from proxy.live import live
 from proxy.relay import EventStream
@@ -27,7 +25,7 @@ from proxy.views import refused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, MutableMapping
 
-    from django.http.response import HttpResponse, HttpResponseBase
+    from django.http.response import HttpResponseBase
 
     from gateway.rest import Refusal
     from proxy.views import RelayView
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 NO_BODY = io.BytesIO()
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class LaneRequest(ASGIRequest):
@@ -65,6 +62,7 @@ class LaneRequest(ASGIRequest):
 
 # How headers are called in META; a client can't make it grow.
 META_NAMES: dict[bytes, str] = {}
+MOST_NAMES = 256
 
 
 def meta_name(name: bytes) -> str:
@@ -74,7 +72,7 @@ def meta_name(name: bytes) -> str:
         return "INVALID"
     plain = text.upper().replace("-", "_")
     known = plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
-    if len(META_NAMES) < 256:
+    if len(META_NAMES) < MOST_NAMES:
         META_NAMES[name] = known
     return known
 
@@ -98,17 +96,15 @@ class MachineLane:
                 await sending.response(await self.respond_with_cors(LaneRequest(scope, receive, call)))
             except asyncio.CancelledError:
                 # The client left, the server stops for good, or somebody cut the call: only a cut has last words.
-                if call.outcome.ended == LEFT or call.refusal is None:
-                    call.outcome.ended = call.outcome.ended or LEFT
+                if call.refusal is None or call.outcome.ended == LEFT:
                     raise
                 asyncio.current_task().uncancel()
-                call.outcome.ended = CUT
-                await sending.last_words(call.refusal)
-        except ClientGone:
-            call.outcome.ended = LEFT
+                await sending.last_words(call.refusal, CUT)
+            except Exception as error:  # noqa: BLE001 -- every failure becomes an answer, or the last of a stream
+                await sending.last_words(refusal_of(error), FAILED)
         except asyncio.CancelledError:
-            if call.outcome.ended != LEFT:
-                raise
+            # Whoever wanted this task to end has what he wanted; raised any further it would be logged as a failure.
+            call.outcome.ended = LEFT
         finally:
             live.calls.discard(call)
             call.finish()
@@ -125,9 +121,7 @@ class MachineLane:
             if call.method not in view.routes:
                 raise NoMethod(call.method, sorted(view.routes))
             return await view().dispatch(request)
-        except ClientGone:
-            raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
             return refused(refusal_of(error), surface_of(call.path), call)
 
     def check_host(self, request: LaneRequest) -> None:
@@ -145,6 +139,7 @@ class Sending:
         self.call = call
         self.send = send
         self.stream: EventStream | None = None
+        self.unsent = b""
 
     async def response(self, response: HttpResponseBase) -> None:
         """Sends a whole response, or a stream until it ends."""
@@ -152,39 +147,44 @@ class Sending:
             self.stream = response
             await self.start(response)
             async for frames in response:
+                self.unsent = frames
                 await self.send({"type": "http.response.body", "body": frames, "more_body": True})
+                self.unsent = b""
             await self.send({"type": "http.response.body"})
         else:
             content = response.content
             response.headers["Content-Length"] = str(len(content))
             await self.start(response)
             await self.send({"type": "http.response.body", "body": content})
-            self.call.outcome.ended = self.call.outcome.ended or (REFUSED if response.status_code < 500 else FAILED)
+            self.call.outcome.ended = self.call.outcome.ended or ended_with(response.status_code)
 
     async def start(self, response: HttpResponseBase) -> None:
         """Sends the head."""
-        self.call.outcome.status = response.status_code
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
         headers.append((b"X-Content-Type-Options", b"nosniff"))
         await self.send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        self.call.outcome.status = response.status_code
 
-    async def last_words(self, refusal: Refusal) -> None:
-        """Tells the client why its call was cut: as the answer, or as the stream's last event."""
+    async def last_words(self, refusal: Refusal, ended: str) -> None:
+        """Tells the client why its call ended early: as the answer, or as the stream's last event.
+
+        A stream whose every frame is out has had its end, and an answer that was begun can't be taken back.
+        """
         if self.stream is None:
+            self.call.outcome.ended = ended
+        if not self.call.outcome.status:
             await self.response(refused(refusal, surface_of(self.call.path), self.call))
-        else:
-            event = self.stream.relay.fail(refusal)
-            self.call.outcome.ended = CUT
+        elif self.stream is not None:
+            event = b"" if self.stream.relay.over and not self.unsent else self.stream.relay.fail(refusal, ended)
             await self.send({"type": "http.response.body", "body": event})
 
 
-def request_id_of(scope: Scope) -> str:
-    """Returns the client's X-Request-ID where it is a plain word, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return f"{random.getrandbits(96):024x}"  # noqa: S311 -- an id, not a secret
+def ended_with(status: int) -> str:
+    """Returns how a call ended whose whole answer was ours."""
+    if status < 400:  # noqa: PLR2004 -- HTTP's classes
+        return DONE
+    return REFUSED if status < 500 else FAILED  # noqa: PLR2004
 
 
 def client_of(scope: Scope) -> str:

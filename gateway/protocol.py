@@ -8,13 +8,27 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.requestid import new_request_id
 from gateway.rest import Refusal, error_body
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
-# A refused request's body is read away this long, in seconds, so that the client gets to see its answer.
+# What a refused request still sends is read away this long, in seconds, so that the client gets to see its answer.
 LINGER = 5.0
+# A header's colon, space and line end.
+FIELD_OVERHEAD = 4
+
+
+class HeadTooLarge(Exception):
+    """A request's head is larger than MAX_HEADER_BYTES; raised to stop the parser."""
+
+
+class Unwanted(list[Any]):
+    """Takes the fields that follow a chunked body, and keeps none."""
+
+    def append(self, field: Any) -> None:
+        """Forgets a field."""
 
 
 class CappedProtocol(HttpToolsProtocol):
@@ -30,11 +44,16 @@ class CappedProtocol(HttpToolsProtocol):
         self.pause: float = settings.ENV.CLIENT_TIMEOUT
         self.head_bytes = 0
         self.in_head = True
+        self.in_trailers = False
+        self.piece = 0  # the size of what is being parsed
+        self.passed = 0  # how much of it, at most, stands before the head
+        self.refused = False
+        self.unread = 0
         self.head_timer: TimerHandle | None = None
         self.write_timer: TimerHandle | None = None
         self.linger_timer: TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] -- uvicorn narrows it too
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Starts the clock for the first head."""
         super().connection_made(transport)
         self.head_timer = self.loop.call_later(self.pause, self.head_timed_out)
@@ -48,14 +67,23 @@ class CappedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses what came, unless it is a head that has grown too large."""
-        super().data_received(data)
-        if not self.in_head or self.transport.is_closing():
+        if self.refused:
             return
-        self.head_bytes += len(data)
-        if self.head_bytes > self.head_limit:
-            self.refuse(Refusal(431, f"The request's head is larger than {self.head_limit} bytes (MAX_HEADER_BYTES)."))
-        elif self.head_timer is None:
-            self.head_timer = self.loop.call_later(self.pause, self.head_timed_out)
+        self.piece, self.passed = len(data), 0
+        super().data_received(data)
+        if self.refused:
+            return
+        if self.in_head or self.in_trailers:
+            self.head_bytes += self.piece - self.passed
+            if self.head_bytes > self.head_limit:
+                self.refuse(self.too_large())
+            elif self.in_head and self.head_timer is None:
+                self.head_timer = self.loop.call_later(self.pause, self.head_timed_out)
+        elif self.cycle.response_complete and self.timeout_keep_alive_task is None:
+            # An empty line, which stands for nothing, must not stop the clock of an idle connection.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_message_begin(self) -> None:
         """Begins to count a head."""
@@ -64,42 +92,54 @@ class CappedProtocol(HttpToolsProtocol):
         self.head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Lets the request in, unless its head came in one piece that is too large."""
+        """Lets the request in; raises HeadTooLarge."""
+        fields = sum(len(name) + len(value) for name, value in self.headers) + FIELD_OVERHEAD * len(self.headers)
+        if len(self.url) + fields > self.head_limit:
+            self.head_bytes = self.head_limit + 1
+            raise HeadTooLarge
         self.in_head = False
         if self.head_timer is not None:
             self.head_timer.cancel()
             self.head_timer = None
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.head_limit:
-            self.in_head = True  # data_received refuses it
-            self.head_bytes = self.head_limit
-            return
         super().on_headers_complete()
+        self.headers = Unwanted()
+        if self.parser.should_upgrade():
+            # The parser stops after a request that offers another protocol; the client is told by the connection's end.
+            self.cycle.keep_alive = False
 
-    def on_response_complete(self) -> None:
-        """Reads away a body that was refused unread, for a while."""
-        super().on_response_complete()
-        if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
-            self.linger_timer = self.loop.call_later(LINGER, self.transport.close)
+    def on_chunk_header(self) -> None:
+        """Counts what follows as a head until it turns out to be body: these may be the last chunk's trailers."""
+        if not self.in_trailers:
+            self.in_trailers = True
+            self.head_bytes = 0
+            self.passed = self.piece
 
     def on_body(self, body: bytes) -> None:
-        """Passes a part of the body on, unless its head was refused."""
-        if not self.in_head:
-            super().on_body(body)
+        """Passes a part of the body on."""
+        self.in_trailers = False
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Ends the reading away of a body."""
-        if self.in_head:
-            return
         super().on_message_complete()
+        self.in_trailers = False
+        self.passed = self.piece
         self.cycle.more_body = False
         if self.linger_timer is not None:
             self.linger_timer.cancel()
             self.linger_timer = None
 
+    def on_response_complete(self) -> None:
+        """Reads away a body that was refused unread, for a while."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self.linger_timer = self.loop.call_later(LINGER, self.transport.close)
+
     def pause_writing(self) -> None:
         """Starts the clock for a client that does not read."""
         super().pause_writing()
-        self.write_timer = self.loop.call_later(self.pause, self.transport.abort)
+        self.unread = self.transport.get_write_buffer_size()
+        self.write_timer = self.loop.call_later(self.pause, self.write_timed_out)
 
     def resume_writing(self) -> None:
         """Stops it."""
@@ -108,21 +148,51 @@ class CappedProtocol(HttpToolsProtocol):
             self.write_timer.cancel()
             self.write_timer = None
 
+    def write_timed_out(self) -> None:
+        """Drops a client that read nothing since the last look; a slow one gets another."""
+        unread = self.transport.get_write_buffer_size()
+        if unread >= self.unread:
+            self.transport.abort()
+            return
+        self.unread = unread
+        self.write_timer = self.loop.call_later(self.pause, self.write_timed_out)
+
     def head_timed_out(self) -> None:
-        """Closes a connection whose request's head did not come in time."""
-        if not self.transport.is_closing():
+        """Closes a connection whose request's head did not come in time; one that never said a word gets none."""
+        if self.head_bytes:
             self.refuse(Refusal(408, "The request's head did not arrive in time."))
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words are not ours
-        """Answers what is not HTTP."""
-        self.refuse(Refusal(400, "This is not an HTTP request that the gateway can read."))
+        """Answers what the parser could not read, or was not allowed to."""
+        if self.head_bytes > self.head_limit:
+            self.refuse(self.too_large())
+        else:
+            self.refuse(Refusal(400, "This is not an HTTP request that the gateway can read."))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Says nothing of a client that offers another protocol, as some do with each request."""
+
+    def too_large(self) -> Refusal:
+        """Returns what a client with too large a head hears."""
+        return Refusal(431, f"The request's head is larger than {self.head_limit} bytes (MAX_HEADER_BYTES).")
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answers and closes, without an application."""
+        """Answers without an application, and closes once the client has had time to read it."""
+        if self.refused or self.transport.is_closing():
+            return
+        self.refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # in the middle of another answer there is no place for words
+            return
         body = error_body(refusal)
         self.transport.write(
             STATUS_LINE[refusal.status_code]
-            + b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+            + b"x-request-id: %b\r\nconnection: close\r\n\r\n" % new_request_id().encode()
             + body
         )
-        self.transport.close()
+        # Closing now would reset the connection under a client that is still sending, and its answer be lost.
+        self.transport.write_eof()
+        self.linger_timer = self.loop.call_later(LINGER, self.transport.abort)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from proxy.call import Call
 
 
-class ClientGone(Exception):  # noqa: N818 -- an event, not an error of anyone's
-    """The client left while it was sending."""
+class ClientGone(asyncio.CancelledError):
+    """The client left while it was sending; this ends a call as its leaving at any other moment does."""
 
 
 class Buffer:

@@ -23,6 +23,10 @@ FAILED = "failed"  # Ollama failed, or we did
 LEFT = "left"  # the client went away
 CUT = "cut"  # we ended it: a timeout, a shutdown, a revoked key
 
+# What the log says in place of a status when the client left before there was one; nginx coined it.
+CLIENT_LEFT = 499
+NEVER = float("inf")
+
 
 class Closes(Protocol):
     """Something that a call holds open."""
@@ -103,7 +107,7 @@ class Call:
         self.refusal: Refusal | None = None
         self.watcher: asyncio.Task[None] | None = None
         # The call is cut with the refusal `timeout()` once the clock passes `deadline` (proxy/live.py looks).
-        self.deadline = float("inf")
+        self.deadline = NEVER
         self.timeout: Callable[[], Refusal] | None = None
         self.on_finish: Callable[[Call], None] | None = None
         self.finished = False
@@ -135,11 +139,18 @@ class Call:
         self.deadline = deadline
         self.timeout = timeout
 
+    def wait_no_more(self) -> None:
+        """Stops the clock: what the call does now is bounded elsewhere."""
+        self.deadline = NEVER
+
     def finish(self) -> None:
         """Closes what the call holds open and reports it, once."""
         if self.finished:
             return
         self.finished = True
+        if not self.outcome.status:
+            self.outcome.status = CLIENT_LEFT
+            self.outcome.ended = LEFT
         if self.watcher is not None:
             self.watcher.cancel()
         for held in self.holds:

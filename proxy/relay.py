@@ -82,6 +82,8 @@ class Relay:
         frames = b""
         while not frames and not self.over:
             frames = await self.step()
+        # How long the client takes to read them is not Ollama's silence (gateway/protocol.py bounds it).
+        self.call.wait_no_more()
         outcome = self.call.outcome
         if outcome.first_byte is None:
             outcome.first_byte = monotonic() - self.call.started
@@ -113,9 +115,9 @@ class Relay:
             self.finish(DONE)
         return frames
 
-    def fail(self, refusal: Refusal) -> bytes:
+    def fail(self, refusal: Refusal, ended: str = FAILED) -> bytes:
         """Ends the stream with an error event, and returns it."""
-        self.finish(FAILED)
+        self.finish(ended)
         return self.route.format.error_event(self.route.surface, refusal, self.call.request_id)
 
     def finish(self, ended: str) -> None:
