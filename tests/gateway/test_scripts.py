@@ -1,0 +1,178 @@
+"""The scripts on a machine that has only bash and Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness import BASE_DIR, clean_environment
+
+SCRIPTS = ("serve", "test", "check")
+TOOLS = ("bash", "cat", "cmp", "cp", "cut", "dirname", "env", "grep", "mktemp", "rm", "tail", "tee")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout without an environment, whose requirements are a line."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(BASE_DIR / "scripts", checkout / "scripts")
+    (checkout / "requirements").mkdir()
+    for name in ("base", "dev"):
+        (checkout / "requirements" / f"{name}.txt").write_text("django==5.2\n")
+    return checkout
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder with the few tools that every system has, and no Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in TOOLS:
+        found = shutil.which(name)
+        assert found, name
+        (folder / name).symlink_to(found)
+    return folder
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def run(checkout: Path, tools: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(checkout / "scripts" / name), *arguments],
+        env={"PATH": str(tools), "HOME": str(checkout)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_without_python_it_says_what_to_install(name: str, checkout: Path, tools: Path) -> None:
+    done = run(checkout, tools, name)
+    assert done.returncode == 1
+    assert "Python 3.11 or later is needed, and none was found" in done.stderr
+    assert "apt install python3 python3-venv" in done.stderr
+
+
+def test_an_older_python_is_passed_over(checkout: Path, tools: Path) -> None:
+    program(tools / "python3", "exit 1")
+    assert "none was found" in run(checkout, tools, "serve").stderr
+
+
+def test_without_the_venv_module_it_names_the_package(checkout: Path, tools: Path) -> None:
+    python = "case $2 in *ensurepip*) exit 1 ;; *print*) echo 3.12 ;; esac"
+    program(tools / "python3", python)
+    done = run(checkout, tools, "serve")
+    assert done.returncode == 1
+    assert "apt install python3.12-venv" in done.stderr
+
+
+def test_a_python_further_down_the_list_is_found(checkout: Path, tools: Path) -> None:
+    program(tools / "python3", "exit 1")
+    program(tools / "python3.12", 'case $1 in --version) echo Python 3.12 ;; -m) echo made "$@" >&2; exit 1 ;; esac')
+    done = run(checkout, tools, "serve")
+    assert "Making .venv with Python 3.12" in done.stderr
+    assert "made -m venv" in done.stderr
+
+
+@pytest.fixture
+def installed(checkout: Path, tools: Path) -> Path:
+    """A checkout whose environment's Python notes each call instead of doing it."""
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    program(checkout / ".venv" / "bin" / "python", f'echo "$@" >>{checkout}/calls')
+    return checkout
+
+
+def calls(checkout: Path) -> list[str]:
+    lines = (checkout / "calls").read_text().splitlines()
+    (checkout / "calls").unlink()
+    return lines
+
+
+def test_the_second_run_installs_nothing(installed: Path, tools: Path) -> None:
+    run(installed, tools, "serve", "--port", "0")
+    first = calls(installed)
+    assert first[-1] == "manage.py serve --port 0"
+    assert "--require-hashes -r requirements/base.txt" in first[-2]
+    run(installed, tools, "serve", "--port", "0")
+    assert calls(installed) == ["manage.py serve --port 0"]
+
+
+def test_changed_requirements_are_installed(installed: Path, tools: Path) -> None:
+    run(installed, tools, "serve")
+    calls(installed)
+    (installed / "requirements" / "base.txt").write_text("django==5.2.1\n")
+    done = run(installed, tools, "serve")
+    assert len(calls(installed)) > 1
+    assert "Installing 1 packages" in done.stderr
+
+
+def test_a_failed_install_is_told_and_tried_again(installed: Path, tools: Path) -> None:
+    program(
+        installed / ".venv" / "bin" / "python",
+        f'echo "$@" >>{installed}/calls; case "$*" in *install*) echo "ERROR: no network"; exit 1 ;; esac',
+    )
+    for _ in range(2):
+        done = run(installed, tools, "serve")
+        assert done.returncode == 1
+        assert "ERROR: no network" in done.stderr
+        assert "Installing failed" in done.stderr
+        assert not any("manage.py" in call for call in calls(installed))
+
+
+def test_a_broken_environment_is_made_anew(installed: Path, tools: Path) -> None:
+    program(installed / ".venv" / "bin" / "python", "exit 1")
+    program(tools / "python3", 'case $1 in -m) echo made "$@" >&2; exit 1 ;; esac')
+    done = run(installed, tools, "serve")
+    assert "made -m venv --clear .venv" in done.stderr
+
+
+def test_the_tests_take_pytests_arguments(installed: Path, tools: Path) -> None:
+    run(installed, tools, "test", "--long", "-k", "a or b")
+    assert calls(installed)[-1] == "-m pytest --long -k a or b"
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "lock"])
+def test_a_script_can_be_run_and_parses(name: str) -> None:
+    path = BASE_DIR / "scripts" / name
+    assert path.stat().st_mode & stat.S_IXUSR
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+@pytest.mark.long
+def test_a_fresh_clone_serves_and_starts_quickly_again(tmp_path: Path) -> None:
+    """Installs everything for real: needs a package index and a minute or two."""
+    subprocess.run(["git", "clone", "--quiet", str(BASE_DIR), str(tmp_path / "clone")], check=True)
+    assert start_and_stop(tmp_path / "clone") < 300
+    assert start_and_stop(tmp_path / "clone") < 30
+    assert (tmp_path / "clone" / "first-run.txt").exists()
+
+
+def start_and_stop(checkout: Path) -> float:
+    """Starts a server with the script, on any port and without an Ollama; returns after how long it listens."""
+    environment = clean_environment(PORT="0", ENGINE="off", **{k: v for k, v in os.environ.items() if "PIP" in k})
+    began = time.monotonic()
+    with subprocess.Popen(
+        [str(checkout / "scripts" / "serve")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        while "  Ollama " not in (line := server.stdout.readline()):
+            assert line, "the server ended"
+        took = time.monotonic() - began
+        server.terminate()
+        server.stdout.read()
+    return took
