@@ -17,7 +17,7 @@ from proxy.lane import LANE  # noqa: E402
 from proxy.running import running  # noqa: E402
 
 if TYPE_CHECKING:
-    from gateway.lane import Receive, Scope, Send
+    from gateway.request import Receive, Scope, Send
 
 log = logging.getLogger("gateway")
 

@@ -10,7 +10,9 @@ from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.values import (
+    Aliases,
     CertificateFile,
+    CommaList,
     DatabaseURL,
     HostNames,
     ListenAddress,
@@ -124,8 +126,50 @@ class Env(BaseSettings):
         default=30, gt=0, description="Seconds that a client may pause while it sends its request"
     )
 
+    # What a key may ask of Ollama
+    MODEL_ALIASES: Aliases = Field(
+        default=[],
+        description="Other names for models, for clients with hard-wired ones, as pairs: gpt-4o=mistral",
+    )
+    ALLOW_CLOUD: bool = Field(
+        default=False,
+        description="Let requests reach Ollama's cloud: cloud models, and the web search that some tools ask for",
+    )
+    MAX_NUM_CTX: int | None = Field(
+        default=None,
+        ge=1,
+        description="Largest options.num_ctx that a key without the manage scope may ask for; unset drops it",
+    )
+    MAX_KEEP_ALIVE: Seconds | None = Field(
+        default=None,
+        ge=0,
+        description="Longest keep_alive, in seconds, that a key without the manage scope may ask for; unset drops it",
+    )
+    MAX_OUTPUT_TOKENS: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most tokens of one answer for a key without the manage scope; unset means no cap",
+    )
+    CLIENT_OPTIONS: CommaList = Field(
+        default=[],
+        description="Options that such keys may set although they reload the model for all, separated by commas",
+    )
+    MAX_BATCH: int = Field(default=2048, ge=1, description="Most inputs of one request for embeddings")
+    HEARTBEAT: Seconds = Field(
+        default=0,
+        ge=0,
+        description="Seconds between comments in an event stream while Ollama has not begun to answer; 0 sends none",
+    )
+    MAX_CALL_SECONDS: Seconds = Field(default=3600, gt=0, description="Longest time that one call may take, in seconds")
+
     # What it says
     LOG_ADDRESSES: bool = Field(default=False, description="Write the client's address into the log line of a request")
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Returns the model of each alias, aliases in lower case."""
+        pairs = (part.partition("=") for part in self.MODEL_ALIASES)
+        return {alias.strip().lower(): model.strip() for alias, _, model in pairs}
 
     @property
     def production(self) -> bool:

@@ -9,17 +9,16 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
-from gateway.lane import MachineLane, client_of
+from gateway.lane import MachineLane
+from gateway.request import client_of
 from gateway.requestid import request_id_of
 from gateway.rest import error_body
 from proxy.call import DONE, LEFT, Call
 from proxy.exceptions import BodyTimeout, BodyTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gateway.lane import Message, Receive, Scope, Send
-    from proxy.views import RelayView
+    from gateway.request import Message, Receive, Scope, Send
+    from proxy.lane import Lane
 
 # People's forms are small; nobody needs a key to send one, so little of it is held.
 PEOPLE_BODY_LIMIT = 256 * 2**10
@@ -30,19 +29,19 @@ PEOPLE_PREFIXES = ("/admin", "/static/")
 class GatewayHandler(ASGIHandler):
     """Serves the paths of the lane's table, and those that nobody knows, on the lane; the rest is stock Django."""
 
-    def __init__(self, views: Mapping[bytes, type[RelayView]]) -> None:
+    def __init__(self, table: Lane) -> None:
         super().__init__()
-        self.lane = MachineLane(views)
+        self.lane = MachineLane(table)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # see Scope
         """Serves one HTTP request."""
-        if scope["raw_path"] in self.lane.views or not is_for_people(scope["path"]):
+        if self.lane.table.find(scope["raw_path"]) or not is_for_people(scope["path"]):
             await self.lane(scope, receive, send)
             return
         people = PeopleRequest(scope, receive, send)
         people.call.on_finish = self.lane.report
         try:
-            await super().__call__(scope, people.receive, people.send)
+            await super().__call__(scope, people.receive, people.send)  # type: ignore[arg-type]  # see Scope
         except (BodyTooLarge, BodyTimeout) as refusal:
             await people.refuse(refusal)
         finally:

@@ -3,86 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
 
+from gateway.request import LaneRequest, client_of
 from gateway.requestid import request_id_of
 from gateway.rest import refusal_of
-from proxy.call import CUT, DONE, FAILED, LEFT, REFUSED, Call
+from proxy.call import CUT, DONE, FAILED, LEFT, Call
 from proxy.exceptions import BadHost, NoMethod, NoRoute
 from proxy.live import live
 from proxy.relay import EventStream
 from proxy.report import reporter
-from proxy.surfaces import surface_of
 from proxy.views import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, MutableMapping
-
-    from django.http.response import HttpResponseBase
-
+    from gateway.request import Receive, Scope, Send
     from gateway.rest import Refusal
-    from proxy.views import RelayView
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-
-NO_BODY = io.BytesIO()
+    from proxy.lane import Lane
 
 
-class LaneRequest(ASGIRequest):
-    """A request whose body has not been read; it carries its call.
-
-    It has of Django's request what views and CORS need, and is made in a third of the time.
-    """
-
-    def __init__(self, scope: Scope, receive: Receive, call: Call) -> None:  # not super's: see above
-        self.scope = scope
-        self.receive = receive
-        self.call = call
-        self.method = call.method
-        self.path = self.path_info = call.path
-        self.META = meta = {"REQUEST_METHOD": call.method, "QUERY_STRING": "", "SERVER_NAME": "", "SERVER_PORT": "0"}
-        self.headers = headers = {}
-        for raw_name, raw_value in scope["headers"]:
-            name = META_NAMES.get(raw_name) or meta_name(raw_name)
-            value = raw_value.decode("latin-1")
-            meta[name] = f"{meta[name]},{value}" if name in meta else value
-            headers[raw_name.decode("latin-1")] = value
-        self._stream = NO_BODY
-
-
-# How headers are called in META; a client can't make it grow.
-META_NAMES: dict[bytes, str] = {}
-MOST_NAMES = 256
-
-
-def meta_name(name: bytes) -> str:
-    """Returns how a header (lower case, as ASGI has it) is called in META; with an underscore it is nobody's."""
-    text = name.decode("latin-1")
-    if "_" in text:
-        return "INVALID"
-    plain = text.upper().replace("-", "_")
-    known = plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
-    if len(META_NAMES) < MOST_NAMES:
-        META_NAMES[name] = known
-    return known
+Respond = Callable[[LaneRequest], Awaitable[HttpResponse | EventStream]]
 
 
 class MachineLane:
     """Serves the paths of a table of views, and says no to everything else, in the dialect of the path."""
 
-    def __init__(self, views: Mapping[bytes, type[RelayView]]) -> None:
-        self.views = views
-        self.respond_with_cors = CorsMiddleware(self.respond)
+    def __init__(self, table: Lane) -> None:
+        self.table = table
+        self.respond_with_cors: Respond = CorsMiddleware(self.respond)  # type: ignore[arg-type, assignment]  # a narrower request; always a coroutine
         self.report = reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,15 +43,16 @@ class MachineLane:
         call = Call(request_id_of(scope), scope["method"], scope["path"], client_of(scope))
         call.on_finish = self.report
         live.calls.add(call)
-        sending = Sending(call, send)
+        request = LaneRequest(scope, receive, call)
+        sending = Sending(request, send)
         try:
             try:
-                await sending.response(await self.respond_with_cors(LaneRequest(scope, receive, call)))
+                await sending.response(await self.respond_with_cors(request))
             except asyncio.CancelledError:
                 # The client left, the server stops for good, or somebody cut the call: only a cut has last words.
                 if call.refusal is None or call.outcome.ended == LEFT:
                     raise
-                asyncio.current_task().uncancel()
+                uncancel()
                 await sending.last_words(call.refusal, CUT)
             except Exception as error:  # noqa: BLE001 -- every failure becomes an answer, or the last of a stream
                 await sending.last_words(refusal_of(error), FAILED)
@@ -109,20 +63,21 @@ class MachineLane:
             live.calls.discard(call)
             call.finish()
 
-    async def respond(self, request: LaneRequest) -> HttpResponseBase:
+    async def respond(self, request: LaneRequest) -> HttpResponse | EventStream:
         """Finds the view and lets it answer."""
         call = request.call
         try:
             self.check_host(request)
-            view = self.views.get(request.scope["raw_path"])
-            if view is None:
+            found = self.table.find(request.scope["raw_path"])
+            if found is None:
                 raise NoRoute
-            call.route = call.path
+            view, request.argument = found
+            call.route = view.path
             if call.method not in view.routes:
                 raise NoMethod(call.method, sorted(view.routes))
-            return await view().dispatch(request)
+            return cast("HttpResponse | EventStream", await view().dispatch(request))
         except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
-            return refused(refusal_of(error), surface_of(call.path), call)
+            return refused(refusal_of(error), request)
 
     def check_host(self, request: LaneRequest) -> None:
         """Raises BadHost for a Host header that names none of ALLOWED_HOSTS."""
@@ -132,16 +87,24 @@ class MachineLane:
             raise BadHost from None
 
 
+def uncancel() -> None:
+    """Takes back the cancellation that interrupted the running task."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
 class Sending:
     """One response on its way out."""
 
-    def __init__(self, call: Call, send: Send) -> None:
-        self.call = call
+    def __init__(self, request: LaneRequest, send: Send) -> None:
+        self.request = request
+        self.call = request.call
         self.send = send
         self.stream: EventStream | None = None
         self.unsent = b""
 
-    async def response(self, response: HttpResponseBase) -> None:
+    async def response(self, response: HttpResponse | EventStream) -> None:
         """Sends a whole response, or a stream until it ends."""
         if isinstance(response, EventStream):
             self.stream = response
@@ -156,9 +119,9 @@ class Sending:
             response.headers["Content-Length"] = str(len(content))
             await self.start(response)
             await self.send({"type": "http.response.body", "body": content})
-            self.call.outcome.ended = self.call.outcome.ended or ended_with(response.status_code)
+            self.call.outcome.ended = self.call.outcome.ended or DONE
 
-    async def start(self, response: HttpResponseBase) -> None:
+    async def start(self, response: HttpResponse | EventStream) -> None:
         """Sends the head."""
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
@@ -171,23 +134,11 @@ class Sending:
 
         A stream whose every frame is out has had its end, and an answer that was begun can't be taken back.
         """
-        if self.stream is None:
-            self.call.outcome.ended = ended
         if not self.call.outcome.status:
-            await self.response(refused(refusal, surface_of(self.call.path), self.call))
-        elif self.stream is not None:
+            await self.response(refused(refusal, self.request))
+            self.call.outcome.ended = ended
+        elif self.stream is None:
+            self.call.outcome.ended = ended
+        else:
             event = b"" if self.stream.relay.over and not self.unsent else self.stream.relay.fail(refusal, ended)
             await self.send({"type": "http.response.body", "body": event})
-
-
-def ended_with(status: int) -> str:
-    """Returns how a call ended whose whole answer was ours."""
-    if status < 400:  # noqa: PLR2004 -- HTTP's classes
-        return DONE
-    return REFUSED if status < 500 else FAILED  # noqa: PLR2004
-
-
-def client_of(scope: Scope) -> str:
-    """Returns the client's address, "" where it has none."""
-    client = scope.get("client")
-    return client[0] if client else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -49,9 +49,11 @@ class Refusal(exceptions.APIException):
     ) -> None:
         Exception.__init__(self, message)
         self.status_code = status
-        self.detail = self.message = message
+        self.detail: str = message  # type: ignore[assignment]  # DRF would wrap it
+        self.message = message
         self.kind = kind or KINDS.get(status, "error")
         self.headers = headers
+        self.hint = ""  # a sentence more, for a dialect that has room for it
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -65,8 +67,7 @@ def refusal_of(error: BaseException) -> Refusal:
         case exceptions.MethodNotAllowed():
             return Refusal(405, f"{error.detail} See /docs for the endpoints and their methods.")
         case exceptions.Throttled():
-            wait = str(int(error.wait or 1) + 1)
-            return Refusal(429, str(error.detail), headers={"Retry-After": wait})
+            return Refusal(429, str(error.detail), headers={"Retry-After": "60"})
         case exceptions.APIException():
             return Refusal(error.status_code, sentence(error.detail))
         case Http404():
@@ -98,7 +99,7 @@ def log_failure(error: BaseException) -> None:
 
 def error_body(refusal: Refusal) -> bytes:
     """Returns the gateway's own error shape as JSON."""
-    return orjson.dumps({"error": refusal.kind, "message": refusal.message})
+    return orjson.dumps({"error": refusal.kind, "message": f"{refusal.message}{refusal.hint}"})
 
 
 def error_response(error: BaseException, context: Any = None) -> HttpResponse:  # noqa: ARG001 -- DRF passes a context
@@ -120,28 +121,32 @@ class AsyncAPIView(APIView):
     Django's response.
     """
 
-    async def dispatch(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override] -- a coroutine where DRF has a function
+    async def dispatch(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override]  # a coroutine where DRF has a function
         """Authenticates, permits and handles one request; a failure becomes an answer."""
-        self.request = request  # type: ignore[assignment] -- not wrapped by DRF
+        self.request = request  # type: ignore[assignment]  # not wrapped by DRF
         try:
             await self.authenticate(request)
             for permission in self.permissions():
-                if not permission.has_permission(request, self):  # type: ignore[arg-type] -- not wrapped by DRF
+                if not permission.has_permission(request, self):  # type: ignore[arg-type]  # not wrapped by DRF
                     raise exceptions.PermissionDenied(getattr(permission, "message", None))
-            handler = getattr(self, (request.method or "").lower(), self.http_method_not_allowed)
-            response: HttpResponseBase = await handler(request)
+            response: HttpResponseBase = await self.handler(request)(request)
         except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
             response = self.handle_exception(error)
         return response
 
+    def handler(self, request: HttpRequest) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
+        """Returns the coroutine of the request's method."""
+        handler: Any = getattr(self, (request.method or "").lower(), self.http_method_not_allowed)
+        return handler  # type: ignore[no-any-return]  # looked up by name
+
     async def authenticate(self, request: HttpRequest) -> None:
         """Finds out who calls; the first authenticator that knows decides."""
-        request.user = None  # type: ignore[assignment] -- whoever the authenticator says
+        request.user = None  # type: ignore[assignment]  # whoever the authenticator says
         for authenticator in self.authenticators():
             prepare = getattr(authenticator, "aprepare", None)
             if prepare is not None:
                 await prepare(request)
-            found = authenticator.authenticate(request)  # type: ignore[arg-type] -- not wrapped by DRF
+            found = authenticator.authenticate(request)  # type: ignore[arg-type]  # not wrapped by DRF
             if found is not None:
                 request.user = found[0]
                 return
@@ -156,12 +161,13 @@ class AsyncAPIView(APIView):
     @cache
     def permissions(cls) -> list[BasePermission]:
         """Returns the view's permissions, likewise."""
-        return [kind() for kind in cls.permission_classes]  # type: ignore[operator, misc] -- no operators here
+        return [kind() for kind in cls.permission_classes]  # type: ignore[misc]  # none of them is an operator's
 
     def handle_exception(self, exc: Exception) -> Any:
         """Answers a failure, with the authenticator's challenge where one is owed."""
         if isinstance(exc, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
-            exc.auth_header = next(iter(self.authenticators())).authenticate_header(self.request)  # type: ignore[attr-defined] -- DRF's own way
+            challenger = next(iter(self.authenticators()))
+            exc.auth_header = challenger.authenticate_header(self.request)  # type: ignore[union-attr]  # DRF's own way
         return self.error_response(exc)
 
     def error_response(self, error: Exception) -> HttpResponse:

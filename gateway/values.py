@@ -99,6 +99,15 @@ def host_names(value: list[str]) -> list[str]:
     return value
 
 
+def aliases(value: list[str]) -> list[str]:
+    """Insists on pairs of names."""
+    for part in value:
+        alias, _, model = part.partition("=")
+        if not alias.strip() or not model.strip():
+            raise ValueError("pairs such as gpt-4o=mistral,gpt-4o-mini=llama3.2:1b")
+    return value
+
+
 def origins(value: list[str]) -> list[str]:
     """Insists on origins, or on `*` alone."""
     for part in value:
@@ -117,4 +126,5 @@ DatabaseURL = Annotated[str, AfterValidator(database_url)]
 CertificateFile = Annotated[Path, AfterValidator(certificates)]
 Networks = Annotated[CommaList, AfterValidator(networks)]
 HostNames = Annotated[CommaList, AfterValidator(host_names)]
+Aliases = Annotated[CommaList, AfterValidator(aliases)]
 Origins = Annotated[CommaList, AfterValidator(origins)]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from apikeys.principal import Principal
     from gateway.rest import Refusal
+    from proxy.dialects.base import Reader
 
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -45,14 +46,24 @@ class Usage:
     load_duration: int | None = None
     prompt_eval_duration: int | None = None
     eval_duration: int | None = None
+    estimated: bool = False
 
 
 @dataclass(slots=True, frozen=True)
 class Facts:
     """What a permitted request asks for."""
 
-    model: str
+    model: str  # as the client spells it
+    target: str  # as Ollama gets it
+    canonical: str
     streamed: bool
+    hide_usage: bool = False
+    prompt_estimate: int = 0
+
+    @property
+    def renamed(self) -> bool:
+        """Tells whether Ollama knows the model by another name than the client."""
+        return self.model != self.target
 
 
 @dataclass(slots=True)
@@ -63,6 +74,7 @@ class Outcome:
     ended: str = ""
     first_byte: float | None = None
     sent_bytes: int = 0
+    dispatched: bool = False  # Ollama was asked
     usage: Usage = field(default_factory=Usage)
 
 
@@ -83,6 +95,7 @@ class Call:
         "outcome",
         "path",
         "principal",
+        "reader",
         "refusal",
         "request_id",
         "route",
@@ -102,6 +115,7 @@ class Call:
         self.route = ""  # the path of the table's row; a path that is in no table is nobody's business
         self.principal: Principal | None = None
         self.facts: Facts | None = None
+        self.reader: Reader | None = None
         self.outcome = Outcome()
         self.holds: list[Closes] = []
         self.refusal: Refusal | None = None
@@ -155,5 +169,17 @@ class Call:
             self.watcher.cancel()
         for held in self.holds:
             held.close()
+        self.estimate()
         if self.on_finish is not None:
             self.on_finish(self)
+
+    def estimate(self) -> None:
+        """Fills in what the call cost where Ollama did not come to say it: about a token a frame."""
+        outcome = self.outcome
+        if self.facts is None or not outcome.dispatched or outcome.usage.prompt_tokens is not None:
+            return
+        if outcome.ended in (REFUSED, FAILED) and self.reader is None:
+            return  # nothing was generated
+        outcome.usage.prompt_tokens = self.facts.prompt_estimate
+        outcome.usage.completion_tokens = self.reader.events if self.reader is not None else 0
+        outcome.usage.estimated = True

@@ -5,6 +5,9 @@ Refusal (gateway/rest.py)
 ├── BodyTimeout             408  the client paused too long while sending
 ├── BodyTooLarge            413
 ├── EncodedBody             415  a compressed body hides what it asks for
+├── ModelNotFound           404  no such model, or none that this key may use
+├── CloudRefused            403
+├── ScopeMissing            403
 ├── NoRoute                 404
 ├── NoMethod                405
 ├── BadHost                 400
@@ -53,6 +56,32 @@ class EncodedBody(Refusal):
 
 
 PLAIN_BODY = {"Accept-Encoding": "identity"}
+
+
+# Ollama's own words come first: some clients look for them.
+MODELS_HINT = ": GET /api/tags lists the models that this key may use, and `ollama pull` adds one."
+
+
+class ModelNotFound(Refusal):
+    """The model does not exist, or the key may not use it: nobody can tell which."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(404, f"model '{model[:200]}' not found", kind="model_not_found")
+        self.hint = MODELS_HINT
+
+
+class CloudRefused(Refusal):
+    """The request would leave this Ollama for its cloud."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(403, message, kind="cloud_refused")
+
+
+class ScopeMissing(Refusal):
+    """The key lacks the scope that the route needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(403, f"This key lacks the scope {scope!r}: ask the operator for a key that has it.")
 
 
 class NoRoute(Refusal):

@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import attrgetter
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from proxy.routes import ROUTES
 from proxy.views import view_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from proxy.views import RelayView
+
 VIEWS = {
-    path: view_of(list(rows)) for path, rows in groupby(sorted(ROUTES, key=attrgetter("path")), attrgetter("path"))
+    path: view_of([row for row in ROUTES if row.path == path]) for path in dict.fromkeys(row.path for row in ROUTES)
 }
 
-# By the raw path: an encoded spelling of a path is another path, and does not exist.
-LANE = {path.encode(): view for path, view in VIEWS.items()}
+
+class Lane:
+    """Finds the view of a path.
+
+    It goes by the raw path: an encoded spelling of a path is another path, and does not exist.  Only the parameter at a
+    path's end is decoded.
+    """
+
+    def __init__(self, views: Iterable[tuple[str, type[RelayView]]]) -> None:
+        self.exact: dict[bytes, type[RelayView]] = {}
+        self.prefixes: list[tuple[bytes, type[RelayView]]] = []
+        for path, view in views:
+            prefix, brace, _ = path.partition("{")
+            if brace:
+                self.prefixes.append((prefix.encode(), view))
+            else:
+                self.exact[path.encode()] = view
+
+    def find(self, raw_path: bytes) -> tuple[type[RelayView], str] | None:
+        """Returns a path's view and parameter, None where there is none."""
+        view = self.exact.get(raw_path)
+        return (view, "") if view is not None else self.find_prefix(raw_path)
+
+    def find_prefix(self, raw_path: bytes) -> tuple[type[RelayView], str] | None:
+        """Returns the view of a path with a parameter, and the parameter."""
+        for prefix, view in self.prefixes:
+            if raw_path.startswith(prefix) and len(raw_path) > len(prefix):
+                return view, unquote(raw_path[len(prefix) :].decode("ascii", "replace"))
+        return None
+
+
+LANE = Lane(VIEWS.items())

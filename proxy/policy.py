@@ -1,82 +1,184 @@
-"""What a request body must be before it is sent on, and the canonical body that is sent instead of it."""
+"""What a permitted caller's request becomes before Ollama sees it: checked, canonical, and within what the key may do.
+
+The body is parsed once, strictly, and sent on as we understood it: what was checked is what Ollama reads.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy import strictjson
-from proxy.exceptions import BadBody
+from proxy.clamps import Clamps, seconds_of
+from proxy.estimate import characters, tokens_of
+from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
+from proxy.names import matches, readings
 
-# How a JSON type is called in a message.
-TYPE_NAMES = {bool: "true or false", str: "a string", dict: "an object", list: "an array", float: "a number"}
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from apikeys.principal import Principal
+    from proxy.names import ModelName
+    from proxy.shapes import Shape
+
+# The fields of all kinds of requests that name a model.
+MODEL_FIELDS = ("model", "source", "destination", "from")
+# Tools that Ollama runs itself, by asking its cloud.
+CLOUD_TOOLS = ("web_search", "web_fetch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """What one route's body looks like: the fields that we read or require, and their types."""
+class Policy:
+    """What holds for all keys, from the settings."""
 
-    types: dict[str, tuple[type, ...]]
-    required: str
-    stream_default: bool = False
-    defaults: dict[str, Any] = field(default_factory=dict)
+    default_model: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    allow_cloud: bool = False
+    clamps: Clamps = field(default_factory=Clamps)
+    max_batch: int = 2048
 
-
-COMMON: dict[str, tuple[type, ...]] = {"model": (str,), "stream": (bool,)}
-GENERATE = Shape(
-    types={**COMMON, "prompt": (str,), "system": (str,), "suffix": (str,), "options": (dict,), "images": (list,)},
-    required="prompt",
-)
-CHAT = Shape(types={**COMMON, "messages": (list,), "options": (dict,), "tools": (list,)}, required="messages")
-COMPLETION = Shape(types={**COMMON, "prompt": (str,), "suffix": (str,)}, required="prompt")
+    def resolve(self, name: str) -> str:
+        """Returns the model behind an alias, or the name itself."""
+        return self.aliases.get(name.strip().lower(), name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Ask:
-    """A request that passed: its model, whether it streams, and the body for Ollama."""
+    """A request that passed."""
 
-    model: str
-    streamed: bool
-    body: bytes
+    payload: dict[str, Any]
+    model: str  # as the client spells it
+    target: str  # the spelling that Ollama gets
+    canonical: str
+    streamed: bool = False
+    unload: bool = False  # asks to unload the model: answered here
+    hide_usage: bool = False  # the client did not ask for the counts that we made Ollama send
+    prompt_estimate: int = 0
+    changed: list[str] = field(default_factory=list)
+
+    def body(self) -> bytes:
+        """Returns the canonical body."""
+        try:
+            return strictjson.dump(self.payload)
+        except strictjson.JSONFault as fault:
+            raise not_json(fault) from None
 
 
-def canonical(shape: Shape, raw: bytes, default_model: str) -> Ask:
-    """Checks a request body and returns it in canonical form.  Raises BadBody with what is wrong and where."""
+def read(shape: Shape, raw: bytes) -> dict[str, Any]:
+    """Parses a body and checks its form.  Raises BadBody with what is wrong and where."""
     if not raw.strip():
-        raise BadBody('The body is empty: send a JSON object such as {"%s": …}.' % shape.required)
+        example = shape.required[0] if shape.required else "model"
+        raise BadBody(f'The body is empty: send a JSON object such as {{"{example}": …}}.')
     try:
         payload = strictjson.parse(raw)
     except strictjson.JSONFault as fault:
-        raise BadBody(f"The body is not valid JSON: {fault}.") from None
+        raise not_json(fault) from None
     if not isinstance(payload, dict):
         raise BadBody("The body must be a JSON object.")
-    check_types(shape, payload)
-    model = payload.get("model") or default_model
-    streamed = payload.get("stream")
-    if streamed is None:
-        streamed = shape.stream_default
-    payload["model"], payload["stream"] = model, streamed
-    try:
-        return Ask(model, streamed, strictjson.dump(payload))
-    except strictjson.JSONFault as fault:
-        raise BadBody(f"The body is not valid JSON: {fault}.") from None
+    shape.check(payload)
+    return payload
 
 
-def check_types(shape: Shape, payload: dict[str, Any]) -> None:
-    """Checks the fields that we know; null counts as absent, as it does for Ollama."""
-    for name, types in shape.types.items():
-        value = payload.get(name)
-        if value is not None and not isinstance(value, types):
-            wanted = " or ".join(TYPE_NAMES[kind] for kind in types)
-            raise BadBody(f"{name!r} must be {wanted}.")
-    value = payload.get(shape.required)
-    if value is None:
-        raise BadBody(f"{shape.required!r} is missing: the request needs it.")
-    if shape.required == "messages":
-        if not value:
-            raise BadBody("'messages' is empty: send at least one message.")
-        for index, message in enumerate(value):
-            if not isinstance(message, dict):
-                raise BadBody(f"messages[{index}] must be an object with 'role' and 'content'.")
-            if not isinstance(message.get("role"), str):
-                raise BadBody(f"messages[{index}].role must be a string such as 'user'.")
+def not_json(fault: strictjson.JSONFault) -> BadBody:
+    """Says that a body is not valid JSON, and why."""
+    return BadBody(f"The body is not valid JSON: {fault}.")
+
+
+def decide(
+    shape: Shape, payload: dict[str, Any], principal: Principal, policy: Policy, remote: Collection[str] = ()
+) -> Ask:
+    """Makes a checked payload into what is sent, in place.
+
+    `remote` has the short names of local models that stand for cloud ones.  Raises BadBody, ModelNotFound and
+    CloudRefused.
+    """
+    one_name(payload)
+    asked = payload.get("model") or ""
+    if asked:
+        payload["model"] = policy.resolve(asked)
+    names = [permitted(payload[name], principal, policy, remote) for name in MODEL_FIELDS if payload.get(name)]
+    check_cloud_fields(payload, policy)
+    ask = Ask(
+        payload=payload, model=asked, target=payload.get("model") or "", canonical=names[0].short if names else ""
+    )
+    if shape.stream_default is not None:
+        streamed = payload.get("stream")
+        ask.streamed = payload["stream"] = shape.stream_default if streamed is None else streamed
+    check_batch(shape, payload, policy)
+    if "manage" not in principal.scopes:
+        ask.unload = asks_to_unload(shape, payload)
+        ask.changed = policy.clamps.apply(payload)
+        ask.changed += policy.clamps.cap(payload, shape.cap)
+    if "stream_options" in shape.types:
+        speak_openai(ask)
+    ask.prompt_estimate = tokens_of(sum(characters(payload.get(name)) for name in shape.texts))
+    return ask
+
+
+def one_name(payload: dict[str, Any]) -> None:
+    """Gives the legacy field `name`, which ollama-js still sends, its new name."""
+    legacy = payload.get("name")
+    if not isinstance(legacy, str) or not legacy:
+        return
+    if payload.get("model") not in (None, "", legacy):
+        raise BadBody("'model' and 'name' differ: send 'model' alone.")
+    del payload["name"]
+    payload["model"] = legacy
+
+
+def permitted(text: Any, principal: Principal, policy: Policy, remote: Collection[str]) -> ModelName:
+    """Returns the model that a spelling names, if the key may use it whichever way Ollama reads it.
+
+    A model that the key may not use looks like one that does not exist.
+    """
+    names = readings(text) if isinstance(text, str) else ()
+    if not names:
+        raise BadBody(f"{str(text)[:80]!r} is no model name: write it like `mistral` or `mistral:7b`.")
+    for name in names:
+        if principal.models and not any(matches(name, pattern) for pattern in principal.models):
+            raise ModelNotFound(str(text))
+        if not policy.allow_cloud and (name.cloud or name.short in remote):
+            raise CloudRefused(f"{str(text)[:80]!r} runs in Ollama's cloud, which is off here (ALLOW_CLOUD).")
+    return names[0]
+
+
+def check_cloud_fields(payload: dict[str, Any], policy: Policy) -> None:
+    """Raises CloudRefused for what reaches the cloud by other ways than a model's name."""
+    if policy.allow_cloud:
+        return
+    if payload.get("remote_host"):
+        raise CloudRefused("'remote_host' makes a cloud model, and cloud models are off here (ALLOW_CLOUD).")
+    tools = payload.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if isinstance(kind, str) and kind.lower().startswith(CLOUD_TOOLS):
+            raise CloudRefused(f"The tool {kind[:40]!r} asks Ollama's cloud, which is off here (ALLOW_CLOUD).")
+
+
+def check_batch(shape: Shape, payload: dict[str, Any], policy: Policy) -> None:
+    """Raises BadBody for more inputs in one request than allowed."""
+    inputs = payload.get(shape.batch) if shape.batch else None
+    if isinstance(inputs, list) and len(inputs) > policy.max_batch:
+        raise BadBody(f"{len(inputs)} inputs are too many for one request: send at most {policy.max_batch}.")
+
+
+def asks_to_unload(shape: Shape, payload: dict[str, Any]) -> bool:
+    """Tells whether Ollama would unload the model: nothing to answer, and a keep_alive of zero."""
+    return (
+        shape.load is not None
+        and not payload.get(shape.load)
+        and payload.get("keep_alive") is not None
+        and seconds_of(payload["keep_alive"]) == 0
+    )
+
+
+def speak_openai(ask: Ask) -> None:
+    """Makes up for two differences between Ollama and OpenAI: a newer field, and counts within streams."""
+    payload = ask.payload
+    newer = payload.pop("max_completion_tokens", None)
+    if newer is not None and payload.get("max_tokens") is None:
+        payload["max_tokens"] = newer
+    if ask.streamed:
+        options = payload.get("stream_options") or {}
+        ask.hide_usage = options.get("include_usage") is not True
+        payload["stream_options"] = {**options, "include_usage": True}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 
-from proxy.exceptions import UpstreamRefusal
+from proxy.exceptions import MODELS_HINT, UpstreamRefusal
 
 MAX_TEXT = 2000
+NOT_WELCOME = (
+    "Ollama refuses the gateway itself, before it looks at a request: check OLLAMA_API_KEY here, and OLLAMA_HOST and "
+    "OLLAMA_ORIGINS on its side."
+)
+MOVED = "Ollama's address answers with a redirect: correct OLLAMA_URL."
 
 
 def upstream_refusal(status: int, body: bytes, model: str) -> UpstreamRefusal:
@@ -17,23 +23,17 @@ def upstream_refusal(status: int, body: bytes, model: str) -> UpstreamRefusal:
     Ollama writes `{"error": "text"}`, on /v1 `{"error": {"message": …}}`, at times plain text or JSON within the text.
     """
     text = words(body)
-    if status == 404 and "model" in text:
-        return UpstreamRefusal(
-            404,
-            f"{text}. GET /api/tags on that Ollama lists its models; `ollama pull {model}` adds one."
-            if not text.endswith(".")
-            else text,
-            kind="model_not_found",
-        )
-    if status in (401, 403):
-        return UpstreamRefusal(
-            502,
-            "Ollama refuses the gateway itself: check OLLAMA_API_KEY, and OLLAMA_HOST and OLLAMA_ORIGINS on its side.",
-            kind="upstream_refused",
-        )
-    if status < 400:
-        return UpstreamRefusal(502, "Ollama answered with a redirect: correct OLLAMA_URL.", kind="upstream_refused")
-    headers = {"Retry-After": "1"} if status in (429, 503) else {}
+    if status == HTTPStatus.NOT_FOUND and "model" in text and model:
+        refusal = UpstreamRefusal(status, text, kind="model_not_found")
+        refusal.hint = MODELS_HINT
+        return refusal
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not text:
+        return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, NOT_WELCOME, kind="upstream_refused")
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, f"Ollama refuses: {text}", kind="upstream_refused")
+    if status < HTTPStatus.BAD_REQUEST:
+        return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, MOVED, kind="upstream_refused")
+    headers = {"Retry-After": "1"} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {}
     return UpstreamRefusal(status, text or f"Ollama failed with status {status}: see its log.", headers=headers)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from gateway.rest import Refusal
-    from proxy.call import Call
+    from proxy.call import Call, Facts
     from proxy.routes import Route
     from proxy.upstream import Answer
 
@@ -62,11 +62,11 @@ class Relay:
     It ends after the terminal mark, or after an error event; never cleanly without the mark.
     """
 
-    def __init__(self, call: Call, route: Route, answer: Answer, idle: Idle) -> None:
+    def __init__(self, call: Call, route: Route, facts: Facts, answer: Answer, idle: Idle) -> None:
         self.call = call
         self.route = route
         self.answer = answer
-        self.reader = route.format.reader()
+        self.reader = call.reader = route.format.reader(facts)
         self.idle = idle
         self.count = 0
         self.over = False
@@ -118,7 +118,7 @@ class Relay:
     def fail(self, refusal: Refusal, ended: str = FAILED) -> bytes:
         """Ends the stream with an error event, and returns it."""
         self.finish(ended)
-        return self.route.format.error_event(self.route.surface, refusal, self.call.request_id)
+        return self.reader.error_event(self.route.surface, refusal, self.call.request_id)
 
     def finish(self, ended: str) -> None:
         """Marks the stream as over, and notes what it cost."""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.calls")
 # Neither is written anywhere, and finding them out for each line costs more than the line itself.
-logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
-logging._srcfile = None  # type: ignore[attr-defined] # noqa: SLF001 -- documented by logging's own how-to
+for what in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+    setattr(logging, what, False)
+logging._srcfile = None  # noqa: SLF001 -- documented by logging's own how-to
 
 
 def reporter(*, as_json: bool, addresses: bool) -> Callable[[Call], None]:

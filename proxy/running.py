@@ -10,7 +10,9 @@ from django.conf import settings
 
 from apikeys.feed import feed
 from proxy.body import Buffer
+from proxy.clamps import Clamps
 from proxy.live import live
+from proxy.policy import Policy
 from proxy.relay import Idle
 from proxy.upstream import Upstream, connect
 
@@ -23,13 +25,13 @@ GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class Running:
-    """The upstream, the buffer of request bodies, and the settings that calls need."""
+    """The upstream, the policy, the buffer of request bodies, and the settings that calls need."""
 
     upstream: Upstream
+    policy: Policy
 
     def __init__(self) -> None:
         env: Env = settings.ENV
-        self.default_model: str = settings.OLLAMA_MODEL
         self.buffer = Buffer(env.MAX_BUFFERED_BYTES)
         self.body_limit = env.MAX_BODY_BYTES
         self.body_pause = env.CLIENT_TIMEOUT
@@ -38,7 +40,7 @@ class Running:
 
     async def open(self) -> None:
         """Connects what needs an event loop; returns when requests can be served."""
-        self.default_model = settings.OLLAMA_MODEL
+        self.policy = policy_of(settings.ENV, settings.OLLAMA_MODEL)
         self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
         await asyncio.to_thread(feed.start)
         live.start()
@@ -52,6 +54,22 @@ class Running:
         live.stop()
         await self.upstream.aclose()
         await asyncio.to_thread(feed.stop)
+
+
+def policy_of(env: Env, default_model: str) -> Policy:
+    """Returns the policy that the settings describe."""
+    return Policy(
+        default_model=default_model,
+        aliases=env.aliases,
+        allow_cloud=env.ALLOW_CLOUD,
+        clamps=Clamps(
+            num_ctx=env.MAX_NUM_CTX,
+            keep_alive=env.MAX_KEEP_ALIVE,
+            output_tokens=env.MAX_OUTPUT_TOKENS,
+            options=frozenset(env.CLIENT_OPTIONS),
+        ),
+        max_batch=env.MAX_BATCH,
+    )
 
 
 running = Running()

@@ -42,6 +42,21 @@ class Body(httpx.AsyncByteStream):
         yield self.content
 
 
+class Upload(httpx.AsyncByteStream):
+    """A request body of a known size that comes bit by bit."""
+
+    def __init__(self, parts: AsyncIterator[bytes], size: int) -> None:
+        self.parts = parts
+        self.size = size
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Returns the parts."""
+        return self.parts
+
+
+Payload = bytes | Upload
+
+
 class Chunks(httpx.AsyncByteStream):
     """An answer's bytes as they come; closing it early closes the connection, which stops Ollama's work."""
 
@@ -84,7 +99,7 @@ class Answer:
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.stream = response.stream
-        self.chunks: AsyncIterator[bytes] = aiter(self.stream)  # type: ignore[arg-type] -- the transport is asynchronous
+        self.chunks: AsyncIterator[bytes] = aiter(self.stream)  # type: ignore[arg-type]  # the transport is asynchronous
         self.finished = False
 
     def complete(self) -> None:
@@ -186,16 +201,20 @@ class Upstream:
             self.targets[method, path] = target
         return target
 
-    async def send(self, method: str, path: str, body: bytes = b"") -> Answer:
+    async def send(self, method: str, path: str, body: Payload = b"") -> Answer:
         """Sends one request; returns when the answer's head is there.
 
         `path` is one of a fixed set, never made from a client's words.  Nothing is ever sent twice.  Raises
         UpstreamUnreachable, UpstreamTimeout or UpstreamBroke.
         """
         target = self.target(method, path)
-        request = httpx.Request(
-            method, target.url, headers=target.headers, stream=Body(body), extensions=target.extensions
-        )
+        if isinstance(body, Upload):
+            headers = httpx.Headers([*target.headers.multi_items(), ("Content-Length", str(body.size))])
+            request = httpx.Request(method, target.url, headers=headers, stream=body)
+        else:
+            request = httpx.Request(
+                method, target.url, headers=target.headers, stream=Body(body), extensions=target.extensions
+            )
         try:
             return Answer(await self.transport.handle_async_request(request))
         except httpx.ConnectError:

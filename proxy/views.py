@@ -1,77 +1,62 @@
-"""The one view behind every route to Ollama."""
+"""The view behind every route to Ollama: who calls, and may they."""
 
 from __future__ import annotations
 
 import re
-from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from django.http import HttpResponse
 
 from apikeys.authentication import APIKeyAuthentication
 from apikeys.permissions import HasAPIKey
 from gateway.rest import AsyncAPIView, refusal_of
-from proxy.body import read_body
-from proxy.call import DONE, Facts
-from proxy.exceptions import UpstreamTimeout
-from proxy.policy import canonical
-from proxy.refusals import upstream_refusal
-from proxy.relay import EventStream, Relay, whole
-from proxy.running import running
+from proxy.call import FAILED, REFUSED
+from proxy.exceptions import ScopeMissing
+from proxy.serving import SERVE
+from proxy.surfaces import surface_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django.http.response import HttpResponseBase
-    from gateway.lane import LaneRequest
 
+    from gateway.request import LaneRequest
     from gateway.rest import Refusal
     from proxy.call import Call
-    from proxy.dialects.base import Surface
     from proxy.routes import Route
 
 
-class RelayView(AsyncAPIView):
-    """Relays one route: who calls, is it allowed, what for; then Ollama's answer."""
+# From this status on it is not the caller's doing.
+FAULT = 500
 
-    authentication_classes: ClassVar[Any] = [APIKeyAuthentication]
-    permission_classes: ClassVar[Any] = [HasAPIKey]
+
+class RelayView(AsyncAPIView):
+    """Serves the rows of one path."""
+
+    authentication_classes = (APIKeyAuthentication,)
+    permission_classes = (HasAPIKey,)
+    path: ClassVar[str]
     routes: ClassVar[Mapping[str, Route]]
-    surface: ClassVar[Surface]
 
     async def relay(self, request: LaneRequest) -> HttpResponseBase:
-        """Serves one permitted request."""
-        call: Call = request.call
+        """Serves one request of a recognised key."""
+        call = request.call
         call.principal = request.user
         route = self.routes[call.method]
-        raw = await read_body(
-            call, request.META, request.receive, running.buffer, running.body_limit, running.body_pause
-        )
-        call.watch(request.receive)
-        ask = canonical(route.shape, raw, running.default_model)
-        call.facts = Facts(ask.model, ask.streamed)
-        call.wait_until(monotonic() + running.first_byte_timeout, first_byte_timed_out)
-        answer = await running.upstream.send(route.method, route.upstream, ask.body)
-        call.holds.append(answer)
-        if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
-            raise upstream_refusal(answer.status, await whole(answer, call, running.idle), ask.model)
-        if ask.streamed:
-            relay = Relay(call, route, answer, running.idle)
-            return EventStream(relay, route.format.media_type)
-        body = await whole(answer, call, running.idle)
-        call.outcome.first_byte = monotonic() - call.started
-        call.outcome.usage = route.format.usage(body)
-        call.outcome.ended = DONE
-        return HttpResponse(body, content_type="application/json", status=answer.status)
+        if route.scope not in request.user.scopes:
+            raise ScopeMissing(route.scope)
+        return await SERVE[route.kind](call, route, request)
 
     def error_response(self, error: Exception) -> HttpResponse:
         """Answers in the dialect of the path's clients."""
-        call: Call = self.request.call
-        return refused(refusal_of(error), self.surface, call)
+        return refused(refusal_of(error), cast("LaneRequest", self.request))
 
 
-def refused(refusal: Refusal, surface: Surface, call: Call) -> HttpResponse:
+def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     """Answers a refusal in a client's dialect."""
+    call: Call = request.call
+    call.outcome.ended = REFUSED if refusal.status_code < FAULT else FAILED
+    surface = surface_of(call.path, request.headers)
     return HttpResponse(
         surface.error(refusal, call.request_id),
         status=refusal.status_code,
@@ -80,22 +65,11 @@ def refused(refusal: Refusal, surface: Surface, call: Call) -> HttpResponse:
     )
 
 
-def first_byte_timed_out() -> Refusal:
-    """Returns what a client hears when Ollama did not begin to answer."""
-    return UpstreamTimeout("UPSTREAM_FIRST_BYTE_TIMEOUT", running.first_byte_timeout)
-
-
 def view_of(rows: list[Route]) -> type[RelayView]:
     """Makes the view class of one path from its rows."""
     name = "".join(part.title() for part in re.findall(r"\w+", rows[0].path)) + "View"
     handlers = {row.method.lower(): RelayView.relay for row in rows}
+    routes = {row.method: row for row in rows}
     return type(
-        name,
-        (RelayView,),
-        {
-            "__doc__": f"Relays {rows[0].path}.",
-            "routes": {row.method: row for row in rows},
-            "surface": rows[0].surface,
-            **handlers,
-        },
+        name, (RelayView,), {"__doc__": f"Serves {rows[0].path}.", "path": rows[0].path, "routes": routes, **handlers}
     )

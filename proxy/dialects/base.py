@@ -6,50 +6,104 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import orjson
 
+from proxy.call import Usage
+from proxy.dialects.frames import Frames
+from proxy.dialects.renamed import renamer
+
 if TYPE_CHECKING:
+    import re
+
     from gateway.rest import Refusal
-    from proxy.call import Usage
+    from proxy.call import Facts
 
 
 class Surface(Protocol):
     """How we speak to a client outside a stream."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The dialect's name, for the log."""
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns a refusal as this client's error body, JSON."""
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        """Returns a refusal as the last event of an event stream."""
+        """Returns a refusal as the last event of a stream."""
 
 
-class Reader(Protocol):
-    """Reads one stream on its way through, and says when it is over."""
+class Reader:
+    """Reads one stream on its way through, frame by frame, and says when it is over.
 
-    over: bool  # the terminal mark has been read: nothing may follow
-    failure: str | None  # Ollama reported an error within the stream, in these words
-    usage: Usage
+    Most frames pass unread: only a block of frames in which `marks` finds something is looked at one by one.
+    """
+
+    separator: ClassVar[bytes]
+    marks: ClassVar[re.Pattern[bytes]]
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.frames = Frames(self.separator)
+        self.rename = renamer(facts.target, facts.model, self.separator) if facts.renamed else None
+        self.over = False  # the terminal mark has been read: nothing may follow
+        self.failure: str | None = None  # Ollama reported an error within the stream, in these words
+        self.usage = Usage()
+        self.events = 0  # frames passed on: about one token each
 
     def feed(self, chunk: bytes) -> bytes:
         """Takes bytes of the upstream, returns bytes for the client: whole frames only."""
+        block = self.frames.feed(chunk)
+        if not block:
+            return block
+        if self.marks.search(block):
+            block = self.upto_mark(block)
+        self.events += block.count(self.separator)
+        return block if self.rename is None else self.rename(block)
 
     def end(self) -> bytes:
-        """Takes the upstream's end, returns the last bytes for the client."""
+        """Takes the upstream's end, returns the last bytes for the client: a frame without its end is none."""
+        self.frames.end()
+        return b""
 
+    def upto_mark(self, block: bytes) -> bytes:
+        """Returns the frames that pass, up to the one that ends the stream."""
+        passed: list[bytes] = []
+        for frame in block.split(self.separator)[:-1]:
+            kept = self.look(frame)
+            if kept is not None:
+                passed.append(kept + self.separator)
+            if self.over:
+                break
+        return b"".join(passed)
 
-class WireFormat(Protocol):
-    """How one kind of answer works: its framing, its terminal mark, its counts, its error event."""
+    def look(self, frame: bytes) -> bytes | None:
+        """Takes note of a frame; returns what passes of it, None for nothing."""
+        raise NotImplementedError
 
-    media_type: ClassVar[str]
-
-    def reader(self) -> Reader:
-        """Returns a reader for one stream."""
-
-    def usage(self, body: bytes) -> Usage:
-        """Returns what an answer that was not streamed says it cost."""
+    def fail(self, text: object) -> None:
+        """Takes note that Ollama reported an error: the stream is over, and not well."""
+        self.over = True
+        if isinstance(text, dict):
+            text = text.get("message")
+        self.failure = text if isinstance(text, str) and text else "Ollama's answer broke off before its end."
 
     def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
         """Returns a refusal as the stream's last words."""
+        return surface.error_event(refusal, request_id)
+
+
+class WireFormat:
+    """How one kind of answer works: its framing, its terminal mark, its counts."""
+
+    media_type: ClassVar[str] = "text/event-stream"
+    reader: ClassVar[type[Reader]]
+
+    def usage(self, body: bytes) -> Usage:
+        """Returns what an answer that was not streamed says it cost."""
+        raise NotImplementedError
+
+    def mend(self, body: bytes) -> bytes:
+        """Returns an answer that was not streamed without what its clients can't bear."""
+        return body
 
 
 def parsed(frame: bytes) -> dict[str, Any]:
@@ -64,3 +118,8 @@ def parsed(frame: bytes) -> dict[str, Any]:
 def count(value: object) -> int | None:
     """Returns a count or duration, None where it is not a whole number."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def object_of(value: object) -> dict[str, Any]:
+    """Returns a JSON object, an empty one where the value is something else."""
+    return value if isinstance(value, dict) else {}

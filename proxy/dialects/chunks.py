@@ -1,95 +1,73 @@
-"""OpenAI's event streams of chat and completion chunks: `data: …` frames, then `data: [DONE]`."""
+"""OpenAI's event streams of chat and completion chunks: `data: …` frames, then `data: [DONE]`.
+
+Both dialects of chat chunks pass: Ollama's before 0.32.6 (role on every delta, finish reason with the last text) and
+after it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any
+
+import orjson
 
 from proxy.call import Usage
-from proxy.dialects.base import count, parsed
-from proxy.dialects.frames import Frames
+from proxy.dialects.base import Reader, WireFormat, count, object_of, parsed
 
-if TYPE_CHECKING:
-    from gateway.rest import Refusal
-    from proxy.dialects.base import Surface
-
+DATA = b"data: "
 DONE = b"data: [DONE]"
-# What Ollama writes in place of an error that it lost: a chunk of no model.
-LOST = b'"model":""'
-USAGE = b'"usage":{'
-ERROR = b'data: {"error":'
+# Ollama writes this into every frame of a completion once the counts are asked for.
+ZERO_USAGE = b',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}'
 
 
 def usage_of(answer: dict[str, Any]) -> Usage:
     """Reads OpenAI's `usage` object."""
-    usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return Usage()
+    usage = object_of(answer.get("usage"))
     return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")))
 
 
-class ChunkReader:
-    """Relays chunks as they are."""
+class ChunkReader(Reader):
+    """Relays chunks as they are, without counts that the client did not ask for."""
 
-    __slots__ = ("failure", "frames", "over", "usage")
+    separator = b"\n\n"
+    # The end; the counts; a chunk of no model, which Ollama writes in place of an error that it lost; an error.
+    marks = re.compile(rb'data: \[DONE\]|"usage":|"model":""|"error":')
 
-    def __init__(self) -> None:
-        self.frames = Frames(b"\n\n")
-        self.over = False
-        self.failure: str | None = None
-        self.usage = Usage()
+    def look(self, frame: bytes) -> bytes | None:
+        """Reads the counts, and ends the stream at its mark or at what stands for an error."""
+        if frame == DONE:
+            self.over = True
+            return frame
+        if not self.marks.search(frame):
+            return frame
+        answer = parsed(frame.removeprefix(DATA))
+        if answer.get("error") or answer.get("model") == "":
+            self.fail(answer.get("error"))
+            return None
+        if not answer.get("usage"):
+            return frame
+        if not answer.get("choices"):
+            self.usage = usage_of(answer)
+            self.events -= 1  # a frame of counts is no token
+            return None if self.facts.hide_usage else frame
+        return self.without_usage(frame, answer) if self.facts.hide_usage else frame
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Returns the frames that are whole now, up to the one that ends the answer."""
-        frames = self.frames.feed(chunk)
-        if DONE in frames or LOST in frames or USAGE in frames or ERROR in frames:
-            return self.upto_mark(frames)
-        return frames
-
-    def end(self) -> bytes:
-        """Returns nothing: a frame without its end is no frame."""
-        self.frames.end()
-        return b""
-
-    def upto_mark(self, frames: bytes) -> bytes:
-        """Returns the frames up to the terminal mark, and notes what they say."""
-        passed = 0
-        for frame in frames.split(b"\n\n"):
-            size = len(frame) + 2
-            if frame == DONE:
-                self.over = True
-                return frames[: passed + size]
-            if LOST in frame or USAGE in frame or frame.startswith(ERROR):
-                answer = parsed(frame.removeprefix(b"data: "))
-                if answer.get("model") == "" or "error" in answer:
-                    self.failure = text_of(answer.get("error"))
-                    self.over = True
-                    return frames[:passed]
-                if answer.get("choices") == []:
-                    self.usage = usage_of(answer)
-            passed += size
-        return frames
+    def without_usage(self, frame: bytes, answer: dict[str, Any]) -> bytes:
+        """Takes the counts out of a frame that has text as well."""
+        usage = usage_of(answer)
+        if usage.completion_tokens:
+            self.usage = usage
+        if frame.endswith(ZERO_USAGE):
+            return frame[: -len(ZERO_USAGE)] + b"}"
+        del answer["usage"]
+        return DATA + orjson.dumps(answer)
 
 
-def text_of(error: object) -> str:
-    """Returns the words of an OpenAI error object, or of anything put in its place."""
-    if isinstance(error, dict):
-        error = error.get("message")
-    return error if isinstance(error, str) else "Ollama's answer broke off before its end"
-
-
-class Chunks:
+class Chunks(WireFormat):
     """Chunks of a chat or a completion."""
 
-    media_type = "text/event-stream"
-
-    def reader(self) -> ChunkReader:
-        """Returns a reader for one stream."""
-        return ChunkReader()
+    reader = ChunkReader
 
     def usage(self, body: bytes) -> Usage:
         """Reads the counts of an answer in one object."""
         return usage_of(parsed(body))
-
-    def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
-        """Returns the error as the surface's event."""
-        return surface.error_event(refusal, request_id)

@@ -1,20 +1,12 @@
-"""Ollama's native streams: one JSON object a line, the last with `"done":true`, relayed as they are or as events."""
+"""Ollama's native streams: one JSON object a line, relayed as they are or as server-sent events."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from proxy.call import Usage
-from proxy.dialects.base import count, parsed
-from proxy.dialects.frames import Frames
-
-if TYPE_CHECKING:
-    from gateway.rest import Refusal
-    from proxy.dialects.base import Surface
-
-# A cheap look that a JSON string can't trip, since its quotes are escaped; only a hit is parsed.
-MARK = re.compile(rb'"done"\s*:\s*true|"error"\s*:')
+from proxy.dialects.base import Reader, WireFormat, count, parsed
 
 
 def usage_of(answer: dict[str, Any]) -> Usage:
@@ -31,94 +23,83 @@ def usage_of(answer: dict[str, Any]) -> Usage:
     )
 
 
-class LineReader:
-    """Relays lines as they are."""
+class LineReader(Reader):
+    """Relays lines as they are; the last has `"done":true`."""
 
-    __slots__ = ("failure", "frames", "over", "usage")
-
-    def __init__(self) -> None:
-        self.frames = Frames(b"\n")
-        self.over = False
-        self.failure: str | None = None
-        self.usage = Usage()
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Returns the lines that are whole now, up to the one that ends the answer."""
-        lines = self.frames.feed(chunk)
-        if lines and MARK.search(lines):
-            lines = self.upto_mark(lines)
-        return self.framed(lines)
+    separator = b"\n"
+    # No JSON string can hold these, since its quotes are escaped; a nested key can, so a hit is parsed.
+    marks = re.compile(rb'"done"\s*:\s*true|"error"\s*:')
 
     def end(self) -> bytes:
         """Returns a last line that came without its newline, as answers of one object do."""
         left = self.frames.end().strip()
-        if not left or self.over:
-            return b""
-        return self.framed(self.upto_mark(left + b"\n"))
+        return self.feed(left + b"\n") if left else b""
 
-    def upto_mark(self, lines: bytes) -> bytes:
-        """Returns the lines up to the terminal mark, and notes what it says."""
-        passed = 0
-        for line in lines.splitlines(keepends=True):
-            if MARK.search(line):
-                answer = parsed(line)
-                if "error" in answer:
-                    self.failure = str(answer["error"])
-                    self.over = True
-                    return lines[:passed]
-                if answer.get("done") is True:
-                    self.usage = usage_of(answer)
-                    self.over = True
-                    return lines[: passed + len(line)]
-            passed += len(line)
-        return lines
+    def look(self, frame: bytes) -> bytes | None:
+        """Ends the stream with the last line, or with an error line, which does not pass."""
+        if self.marks.search(frame):
+            answer = parsed(frame)
+            if "error" in answer:
+                self.fail(answer["error"])
+                return None
+            if self.is_last(answer):
+                self.over = True
+        return frame
 
-    def framed(self, lines: bytes) -> bytes:
-        """Returns whole lines as this client reads them."""
-        return lines
+    def is_last(self, answer: dict[str, Any]) -> bool:
+        """Tells whether a line is the last, and reads its counts."""
+        if answer.get("done") is not True:
+            return False
+        self.usage = usage_of(answer)
+        return True
 
 
 class EventReader(LineReader):
     """Relays each line as one server-sent event, its bytes unchanged."""
 
-    __slots__ = ()
-
-    def framed(self, lines: bytes) -> bytes:
-        """Wraps each line into `data: …` and an empty line."""
+    def feed(self, chunk: bytes) -> bytes:
+        """Wraps the lines that are whole now, each into `data: …` and an empty line."""
+        lines = super().feed(chunk)
         if not lines:
-            return b""
+            return lines
         if b"\r" in lines or b"\n\n" in lines:
             lines = b"".join(line.strip() + b"\n" for line in lines.splitlines() if line.strip())
-        return b"data: " + lines[:-1].replace(b"\n", b"\n\ndata: ") + b"\n\n"
+        return b"data: " + lines[:-1].replace(b"\n", b"\n\ndata: ") + b"\n\n" if lines else b""
 
 
-class NDJSON:
+class ProgressReader(LineReader):
+    """Relays the lines of a pull, push or create; the last says `success`."""
+
+    marks = re.compile(rb'"status"\s*:\s*"success"|"error"\s*:')
+
+    def is_last(self, answer: dict[str, Any]) -> bool:
+        """Tells whether a line is the last."""
+        return answer.get("status") == "success"
+
+
+class NDJSON(WireFormat):
     """Lines as Ollama wrote them."""
 
     media_type = "application/x-ndjson"
-
-    def reader(self) -> LineReader:
-        """Returns a reader for one stream."""
-        return LineReader()
+    reader = LineReader
 
     def usage(self, body: bytes) -> Usage:
         """Reads the counts of an answer in one object."""
         return usage_of(parsed(body))
-
-    def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
-        """Returns the error as a line of its own."""
-        return surface.error(refusal, request_id) + b"\n"
 
 
 class LinesAsEvents(NDJSON):
     """Lines as server-sent events."""
 
     media_type = "text/event-stream"
+    reader = EventReader
 
-    def reader(self) -> EventReader:
-        """Returns a reader for one stream."""
-        return EventReader()
 
-    def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
-        """Returns the error as the surface's event."""
-        return surface.error_event(refusal, request_id)
+class Progress(NDJSON):
+    """Lines of progress, of no cost."""
+
+    reader = ProgressReader
+
+    def usage(self, body: bytes) -> Usage:  # noqa: ARG002 -- nothing in it counts
+        """Returns zero."""
+        return Usage(0, 0)

@@ -1,0 +1,87 @@
+"""Which local models of this Ollama stand for cloud ones, as far as it has said."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from proxy.dialects.base import object_of
+from proxy.exceptions import UpstreamError
+from proxy.names import readings
+from proxy.upstream import BROKEN
+
+if TYPE_CHECKING:
+    from proxy.upstream import Upstream
+
+# How long the list counts, and how long Ollama gets to tell it, in seconds.
+FRESH = 30.0
+PATIENCE = 2.0
+MAX_BYTES = 16 * 2**20
+
+
+class Catalogue:
+    """The names of the models that have a `remote_host`: asking one of them asks Ollama's cloud.
+
+    Anybody with the scope `manage`, or a shell on that box, can make one under any name, so names alone don't tell.
+    """
+
+    def __init__(self) -> None:
+        self.remote: frozenset[str] = frozenset()
+        self.read_at = float("-inf")
+        self.reading: asyncio.Task[None] | None = None
+
+    async def fresh(self, upstream: Upstream) -> frozenset[str]:
+        """Returns the names; waits only the first time, and asks at most every FRESH seconds."""
+        if monotonic() - self.read_at > FRESH:
+            self.read_soon(upstream)
+            if self.read_at == float("-inf") and self.reading is not None:
+                await asyncio.shield(self.reading)
+        return self.remote
+
+    def read_soon(self, upstream: Upstream) -> None:
+        """Begins to read the list, unless somebody does already."""
+        if self.reading is None:
+            self.reading = asyncio.get_running_loop().create_task(self.read(upstream))
+
+    async def read(self, upstream: Upstream) -> None:
+        """Reads the list; keeps what it knows where Ollama does not tell."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                models = await models_of(upstream)
+            self.note(models)
+        except (UpstreamError, BROKEN, TimeoutError, ValueError):
+            pass
+        finally:
+            self.reading = None
+
+    def note(self, models: list[dict[str, Any]]) -> None:
+        """Takes over a list that somebody read."""
+        names = (str(model.get("name")) for model in models if model.get("remote_host"))
+        self.remote = frozenset(reading.short for name in names for reading in readings(name))
+        self.read_at = monotonic()
+
+    def forget(self) -> None:
+        """Says that the list has changed."""
+        self.read_at = float("-inf")
+
+
+async def models_of(upstream: Upstream) -> list[dict[str, Any]]:
+    """Asks Ollama for its models.  Raises UpstreamError, httpx.TransportError, or ValueError for what is no list."""
+    answer = await upstream.send("GET", "/api/tags")
+    try:
+        body = b""
+        async for chunk in answer.chunks:
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise ValueError("too long")
+        answer.complete()
+    finally:
+        answer.close()
+    models = object_of(orjson.loads(body)).get("models")
+    return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+
+
+catalogue = Catalogue()

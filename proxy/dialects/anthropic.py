@@ -1,0 +1,43 @@
+"""Anthropic's surface, on /v1/messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from gateway.rest import Refusal
+
+# From this status on it is not the caller's doing.
+FAULT = 500
+
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    529: "overloaded_error",
+}
+
+
+class Anthropic:
+    """`{"type": "error", "error": {"type", "message"}, "request_id"}`."""
+
+    name = "anthropic"
+
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
+        """Returns the error body."""
+        status = refusal.status_code
+        kind = TYPES.get(status) or ("invalid_request_error" if status < FAULT else "api_error")
+        error = {"type": kind, "message": refusal.message}
+        return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """Returns `event: error` with the error body as its data."""
+        return b"event: error\ndata: " + self.error(refusal, request_id) + b"\n\n"
+
+
+ANTHROPIC = Anthropic()

@@ -1,0 +1,112 @@
+"""Event streams with names: OpenAI's responses and Anthropic's messages."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from proxy.call import Usage
+from proxy.dialects.base import Reader, WireFormat, count, object_of, parsed
+
+if TYPE_CHECKING:
+    from gateway.rest import Refusal
+    from proxy.dialects.base import Surface
+
+
+NO_CONTENT = b'"content":null'
+
+
+def usage_of(answer: dict[str, Any]) -> Usage:
+    """Reads the `usage` object that both have."""
+    usage = object_of(answer.get("usage"))
+    return Usage(count(usage.get("input_tokens")), count(usage.get("output_tokens")))
+
+
+def data_of(frame: bytes) -> dict[str, Any]:
+    """Parses the data of an event."""
+    return parsed(frame.partition(b"\ndata: ")[2])
+
+
+class NamedEventReader(Reader):
+    """Relays events as they are."""
+
+    separator = b"\n\n"
+
+    def look(self, frame: bytes) -> bytes | None:
+        """Reads the counts, and ends the stream at its mark or at an error."""
+        name = frame.partition(b"\n")[0].removeprefix(b"event: ").decode(errors="replace")
+        if name == "error":
+            self.fail(data_of(frame).get("error"))
+            return None
+        self.look_at(name, frame)
+        return frame
+
+    def look_at(self, name: str, frame: bytes) -> None:
+        """Takes note of one event by its name."""
+        raise NotImplementedError
+
+
+class MessageReader(NamedEventReader):
+    """Reads a message: real counts come in `message_delta`, the end is `message_stop`."""
+
+    marks = re.compile(rb"event: (?:message_delta|message_stop|error)\n")
+
+    def look_at(self, name: str, frame: bytes) -> None:
+        """Takes note of one event by its name."""
+        if name == "message_delta":
+            # What `message_start` says is Ollama's estimate; this is its count.
+            self.usage = usage_of(data_of(frame))
+        elif name == "message_stop":
+            self.over = True
+
+
+class ResponseReader(NamedEventReader):
+    """Reads a response: counts and end come in `response.completed`, or in what stands in its place."""
+
+    marks = re.compile(rb"event: (?:response\.(?:completed|failed|incomplete)|error)\n")
+
+    def look_at(self, name: str, frame: bytes) -> None:
+        """Takes note of one event by its name."""
+        if name in ("response.completed", "response.failed", "response.incomplete"):
+            self.over = True
+            self.usage = usage_of(object_of(data_of(frame).get("response")))
+
+    def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
+        """Returns the `error` event of a response, with the object on which OpenAI's SDK raises beside it."""
+        body = parsed(surface.error(refusal, request_id))
+        event = {
+            "type": "error",
+            "code": refusal.kind,
+            "message": refusal.message,
+            "param": None,
+            "sequence_number": self.events,
+            **body,
+        }
+        return b"event: error\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+class Messages(WireFormat):
+    """Anthropic's messages."""
+
+    reader = MessageReader
+
+    def usage(self, body: bytes) -> Usage:
+        """Reads the counts of an answer in one object."""
+        return usage_of(parsed(body))
+
+    def mend(self, body: bytes) -> bytes:
+        """Writes an empty list where Ollama writes null for an answer without content."""
+        answer = parsed(body) if NO_CONTENT in body else {}
+        return orjson.dumps({**answer, "content": []}) if answer.get("content", ...) is None else body
+
+
+class Responses(WireFormat):
+    """OpenAI's responses."""
+
+    reader = ResponseReader
+
+    def usage(self, body: bytes) -> Usage:
+        """Reads the counts of an answer in one object."""
+        return usage_of(parsed(body))

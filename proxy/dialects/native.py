@@ -1,0 +1,27 @@
+"""Ollama's own surface, on /api."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from gateway.rest import Refusal
+
+
+class Native:
+    """`{"error": "text"}`: Ollama's clients need a string there."""
+
+    name = "ollama"
+
+    def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
+        """Returns the error body."""
+        return orjson.dumps({"error": refusal.message})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """Returns the error body as a line, which is how Ollama itself reports a failure within a stream."""
+        return self.error(refusal, request_id) + b"\n"
+
+
+NATIVE = Native()

@@ -1,0 +1,35 @@
+"""OpenAI's surface, on /v1 and on the OpenAI paths of /api/v1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from gateway.rest import Refusal
+
+# OpenAI's and Ollama's names for families of statuses; what is not here is the caller's fault below 500, else ours.
+# From this status on it is not the caller's doing.
+FAULT = 500
+
+TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class OpenAI:
+    """`{"error": {"message", "type", "param", "code"}}`."""
+
+    name = "openai"
+
+    def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
+        """Returns the error body."""
+        status = refusal.status_code
+        kind = TYPES.get(status) or ("invalid_request_error" if status < FAULT else "api_error")
+        return orjson.dumps({"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.kind}})
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """Returns the error body as an event; OpenAI's SDKs raise on it and read nothing after it."""
+        return b"data: " + self.error(refusal, request_id) + b"\n\n"
+
+
+OPENAI = OpenAI()

@@ -1,0 +1,46 @@
+"""What every kind of route does with Ollama: ask once, in time, and take a refusal for what it is."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from proxy.call import DONE, REFUSED
+from proxy.exceptions import UpstreamTimeout
+from proxy.refusals import upstream_refusal
+from proxy.relay import whole
+from proxy.running import running
+
+if TYPE_CHECKING:
+    from gateway.rest import Refusal
+    from proxy.call import Call
+    from proxy.upstream import Answer, Payload
+
+
+async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer:
+    """Sends a call's request to Ollama and returns its answer, whose body is yet to be read.
+
+    Raises UpstreamError; a call that waits too long for the first byte is cut.
+    """
+    call.wait_until(monotonic() + running.first_byte_timeout, first_byte_timed_out)
+    call.outcome.dispatched = True
+    answer = await running.upstream.send(method, path, body)
+    call.holds.append(answer)
+    if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
+        text = b"" if method == "HEAD" else await whole(answer, call, running.idle)
+        call.outcome.ended = REFUSED
+        raise upstream_refusal(answer.status, text, call.facts.model if call.facts else "")
+    return answer
+
+
+async def ask_whole(call: Call, method: str, path: str, body: Payload = b"") -> bytes:
+    """Asks Ollama and returns its whole answer."""
+    content = await whole(await ask(call, method, path, body), call, running.idle)
+    call.outcome.first_byte = monotonic() - call.started
+    call.outcome.ended = DONE
+    return content
+
+
+def first_byte_timed_out() -> Refusal:
+    """Returns what a client hears when Ollama did not begin to answer."""
+    return UpstreamTimeout("UPSTREAM_FIRST_BYTE_TIMEOUT", running.first_byte_timeout)

@@ -1,0 +1,48 @@
+"""Passes a model's file on to Ollama as it comes: it may be larger than any memory."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse
+
+from gateway.rest import Refusal
+from proxy.body import ClientGone
+from proxy.exceptions import BodyTimeout
+from proxy.running import running
+from proxy.serving.asking import ask_whole
+from proxy.serving.plain import upstream_path
+from proxy.upstream import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.request import LaneRequest
+    from proxy.call import Call
+    from proxy.routes import Route
+
+
+async def upload(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
+    """Serves `POST /api/blobs/{digest}`; Ollama checks the digest."""
+    size = request.META.get("CONTENT_LENGTH", "")
+    if not size.isdigit():
+        raise Refusal(411, "The size of the file is missing: send a Content-Length.", kind="length_required")
+    body = Upload(parts(call, request), int(size))
+    content = await ask_whole(call, "POST", upstream_path(route, request.argument), body)
+    return HttpResponse(content, content_type="text/plain", status=201)
+
+
+async def parts(call: Call, request: LaneRequest) -> AsyncIterator[bytes]:
+    """Yields the request's body as it comes."""
+    while True:
+        call.wait_until(monotonic() + running.body_pause, BodyTimeout)
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body", False):
+            call.wait_until(monotonic() + running.first_byte_timeout, BodyTimeout)
+            call.watch(request.receive)
+            return
