@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import BASE_DIR, clean_environment
+from tests.harness import BASE_DIR, clean_environment, wait_until
 
 SCRIPTS = ("serve", "test", "check")
 TOOLS = ("bash", "cat", "cmp", "cp", "cut", "dirname", "env", "grep", "mktemp", "rm", "tail", "tee")
@@ -170,9 +171,19 @@ def start_and_stop(checkout: Path) -> float:
         text=True,
     ) as server:
         assert server.stdout is not None
-        while "  Ollama " not in (line := server.stdout.readline()):
+        while "  API " not in (line := server.stdout.readline()):
             assert line, "the server ended"
+        port = int(line.rpartition(":")[2])
+        wait_until(lambda: accepts(port), 60)
         took = time.monotonic() - began
         server.terminate()
         server.stdout.read()
     return took
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
