@@ -21,7 +21,8 @@ from engine.model import CONTEXT, NAME
 SLOTS = 2  # conversations at once
 TEMPERATURE = 0.2  # a model this small rambles above it
 BATCH = 256  # tokens between two chances to stop while a prompt is read; also the longest embedded text
-THREADS = 4  # more only costs the machine's other programs
+READERS = 4  # threads that read prompts; more only costs the machine's other programs
+WRITERS = 1  # threads that write a single answer; a second one gains little and loses much on a busy machine
 HEAD_LIMIT = 1 << 16
 
 
@@ -146,6 +147,8 @@ def load_library() -> Any:
 
     Raises EngineError that names the missing piece.
     """
+    # Threads that wait for each other sleep: spinning, they starve on a machine that has other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         return importlib.import_module("xllamacpp")
     except ImportError as error:
@@ -165,7 +168,8 @@ def parameters(native: Any, model: Path, key: str) -> Any:
     chosen.n_parallel = SLOTS
     chosen.n_ctx = SLOTS * CONTEXT
     chosen.n_batch = chosen.n_ubatch = BATCH
-    chosen.cpuparams.n_threads = chosen.cpuparams_batch.n_threads = min(THREADS, os.cpu_count() or 1)
+    chosen.cpuparams.n_threads = WRITERS
+    chosen.cpuparams_batch.n_threads = min(READERS, os.cpu_count() or 1)
     chosen.chat_template = "chatml"  # the one inside the file makes it answer nonsense
     chosen.sampling.temp = TEMPERATURE
     chosen.embedding = True
