@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dj_database_url
 
+from gateway import __version__
 from gateway.env import BASE_DIR, DEFAULT_OLLAMA_URL, load
 
 ENV = load()
@@ -151,6 +152,23 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Ollama gateway",
+    "DESCRIPTION": (
+        "Ollama for people and programs that hold a key. Press **Authorize**, paste your key into one of the two "
+        "fields, and *Try it out* works on every endpoint below.\n\n"
+        "Every answer carries `X-Request-ID`, which names the request in the gateway's log; send one of your own and "
+        "it is kept. Errors say what happened and what to do; beside those listed below, all endpoints answer 405 to "
+        "other methods, 408 to a request that arrives too slowly, 431 to headers that are too large, and 500 when the "
+        "gateway itself fails."
+    ),
+    "VERSION": __version__,
+    "LICENSE": {"name": "MIT"},
+    "SERVE_URLCONF": "gateway.schema_urls",
+    "DEFAULT_GENERATOR_CLASS": "proxy.openapi.generator.GatewaySchema",
+    "SORT_OPERATIONS": False,
 }
 
 # One line a finished request on stdout, written as it is; everything else goes to stderr.

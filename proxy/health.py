@@ -8,10 +8,13 @@ from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import extend_schema
 
 from gateway import __version__
 from proxy.exceptions import UpstreamError
 from proxy.open import OpenView
+from proxy.openapi.operations import GROUPS
+from proxy.openapi.schemas import answers
 from proxy.running import running
 from proxy.upstream import BROKEN
 
@@ -93,9 +96,21 @@ def answer(said: dict[str, Any], status: int = 200, **headers: str) -> HttpRespo
     return response
 
 
+TAGS = [GROUPS["service"][0]]
+UP = state("0.12.0")
+DOWN = {**state(None), "status": "unavailable"}
+ALIVE = {"status": "ok", "version": __version__}
+
+
 class HealthView(OpenView):
     """Tells that the gateway lives, and whether its Ollama does."""
 
+    @extend_schema(
+        operation_id="get_health",
+        summary="Whether the gateway and its Ollama are up",
+        tags=TAGS,
+        responses=answers(UP, "The gateway lives; `upstream` is `up` or `down`."),
+    )
     async def get(self, _request: HttpRequest) -> HttpResponse:
         """Answers 200 as long as there is somebody to answer."""
         return answer(state(await pulse.feel()))
@@ -104,17 +119,29 @@ class HealthView(OpenView):
 class ReadyView(OpenView):
     """Tells whether requests can be served now."""
 
+    @extend_schema(
+        operation_id="get_health_ready",
+        summary="Whether requests can be served now",
+        tags=TAGS,
+        responses={200: answers(UP, "They can."), 503: answers(DOWN, "Ollama is down.")},
+    )
     async def get(self, _request: HttpRequest) -> HttpResponse:
         """Answers 503 while Ollama is down."""
         said = state(await pulse.feel())
         if said["upstream"] == "up":
             return answer(said)
-        return answer({**said, "status": "unavailable"}, 503, **{"Retry-After": RETRY_SECONDS})
+        return answer(DOWN, 503, **{"Retry-After": RETRY_SECONDS})
 
 
 class LiveView(OpenView):
     """Tells that the process lives, without asking Ollama."""
 
+    @extend_schema(
+        operation_id="get_health_live",
+        summary="Whether the gateway lives",
+        tags=TAGS,
+        responses=answers(ALIVE, "It does."),
+    )
     async def get(self, _request: HttpRequest) -> HttpResponse:
         """Answers 200."""
-        return answer({"status": "ok", "version": __version__})
+        return answer(ALIVE)

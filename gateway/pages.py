@@ -1,0 +1,52 @@
+"""The pages for people: home and the API's docs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from gateway import __version__
+from proxy.health import pulse
+from proxy.open import OpenView
+
+# Nothing but what this server itself serves, no script, and no frame around it.
+PLAIN = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Swagger UI runs a script of ours, has its icons in data: addresses, and calls this API.
+DOCS = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def page(template: str, context: dict[str, Any], *, status: int = 200, policy: str = PLAIN) -> HttpResponse:
+    """Renders a page that reads neither the session nor the database."""
+    return HttpResponse(render_to_string(template, context), status=status, headers={"Content-Security-Policy": policy})
+
+
+class HomeView(OpenView):
+    """Says what this is, whether it is up, and where everything is."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Answers the home page."""
+        context = {
+            "version": __version__,
+            "upstream_version": await pulse.feel(),
+            "model": settings.OLLAMA_MODEL,
+            "base": request.build_absolute_uri("/").rstrip("/"),
+        }
+        response = page("home.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class DocsView(OpenView):
+    """Shows the API's docs: Swagger UI from our own static files."""
+
+    async def get(self, _request: HttpRequest) -> HttpResponse:
+        """Answers the page; it fetches the schema itself."""
+        return page("docs.html", {}, policy=DOCS)
