@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from proxy.exceptions import BodyTimeout, BodyTooLarge, Busy, EncodedBody
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-    from typing import Any
-
+    from gateway.request import LaneRequest
     from proxy.call import Call
 
 
@@ -19,70 +17,62 @@ class ClientGone(asyncio.CancelledError):
     """The client left while it was sending; this ends a call as its leaving at any other moment does."""
 
 
-class Buffer:
-    """The sum of all request bodies in memory, and its bound."""
+class Bodies:
+    """Reads bodies, and bounds each of them, their sum in memory, and the time that a client may pause.
 
-    def __init__(self, limit: int) -> None:
+    `limit` and `total` are in bytes, `pause` in seconds.
+    """
+
+    def __init__(self, limit: int, total: int, pause: float) -> None:
         self.limit = limit
+        self.total = total
+        self.pause = pause
         self.held = 0
 
-    def take(self, size: int) -> None:
-        """Counts bytes in; raises Busy when there is no room."""
-        if self.held + size > self.limit:
-            raise Busy
-        self.held += size
+    async def read(self, call: Call, request: LaneRequest) -> bytes:
+        """Reads a request's body.
+
+        Raises EncodedBody, BodyTooLarge, Busy and ClientGone; a client that pauses too long is cut (BodyTimeout).
+        """
+        encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
+        if encoding and encoding.lower() != "identity":
+            raise EncodedBody(encoding)
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        if not declared.isdigit() or int(declared) > self.limit:
+            raise BodyTooLarge(self.limit)
+        share = Share(self)
+        call.holds.append(share)
+        parts: list[bytes] = []
+        while True:
+            call.wait_until(monotonic() + self.pause, BodyTimeout)
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            if part:
+                share.take(len(part))
+                parts.append(part)
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class Share:
-    """One call's part of the buffer, given back when the call ends."""
+    """One call's part of all bodies in memory, given back when the call ends."""
 
-    def __init__(self, buffer: Buffer) -> None:
-        self.buffer = buffer
+    def __init__(self, bodies: Bodies) -> None:
+        self.bodies = bodies
         self.size = 0
 
     def take(self, size: int) -> None:
-        """Counts bytes in; raises Busy when there is no room."""
-        self.buffer.take(size)
+        """Counts bytes in; raises BodyTooLarge for too many of one, Busy for too many of all."""
+        if self.size + size > self.bodies.limit:
+            raise BodyTooLarge(self.bodies.limit)
+        if self.bodies.held + size > self.bodies.total:
+            raise Busy
+        self.bodies.held += size
         self.size += size
 
     def close(self) -> None:
         """Gives everything back."""
-        self.buffer.held -= self.size
+        self.bodies.held -= self.size
         self.size = 0
-
-
-async def read_body(
-    call: Call,
-    meta: Mapping[str, Any],
-    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-    buffer: Buffer,
-    limit: int,
-    pause: float,
-) -> bytes:
-    """Reads a request's body.
-
-    `limit` is in bytes; `pause` is how many seconds the client may send nothing.  Raises EncodedBody, BodyTooLarge,
-    Busy, and ClientGone; BodyTimeout comes as a cut.
-    """
-    encoding = meta.get("HTTP_CONTENT_ENCODING", "")
-    if encoding and encoding.lower() != "identity":
-        raise EncodedBody(encoding)
-    declared = meta.get("CONTENT_LENGTH") or "0"
-    if not declared.isdigit() or int(declared) > limit:
-        raise BodyTooLarge(limit)
-    share = Share(buffer)
-    call.holds.append(share)
-    parts: list[bytes] = []
-    while True:
-        call.wait_until(monotonic() + pause, BodyTimeout)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part: bytes = message.get("body", b"")
-        if part:
-            share.take(len(part))
-            if share.size > limit:
-                raise BodyTooLarge(limit)
-            parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -12,6 +12,7 @@ Refusal (gateway/rest.py)
 ├── NoMethod                405
 ├── BadHost                 400
 ├── Busy                    503  the gateway holds as many bodies as it may
+├── CallTooLong             504
 ├── ShuttingDown            503
 └── UpstreamError
     ├── UpstreamUnreachable 502  no connection: nothing was sent
@@ -111,6 +112,13 @@ class Busy(Refusal):
 
     def __init__(self) -> None:
         super().__init__(503, "The gateway is receiving too much at once: try again.", headers={"Retry-After": "1"})
+
+
+class CallTooLong(Refusal):
+    """The call took longer than any call may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(504, f"The call took more than {seconds:g} seconds, the most that one may (MAX_CALL_SECONDS).")
 
 
 class ShuttingDown(Refusal):

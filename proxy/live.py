@@ -6,6 +6,8 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from proxy.exceptions import CallTooLong
+
 if TYPE_CHECKING:
     from gateway.rest import Refusal
     from proxy.call import Call
@@ -20,9 +22,11 @@ class LiveCalls:
     def __init__(self) -> None:
         self.calls: set[Call] = set()
         self.sweeper: asyncio.Task[None] | None = None
+        self.longest = float("inf")
 
-    def start(self) -> None:
-        """Begins to look at deadlines, on the running event loop."""
+    def start(self, longest: float) -> None:
+        """Begins to look at deadlines, on the running event loop; no call may take more than `longest` seconds."""
+        self.longest = longest
         self.sweeper = asyncio.get_running_loop().create_task(self.sweep())
 
     def stop(self) -> None:
@@ -35,8 +39,11 @@ class LiveCalls:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             now = monotonic()
-            for call in [call for call in self.calls if call.deadline < now]:
-                if call.timeout is not None:
+            begun = now - self.longest
+            for call in [call for call in self.calls if call.deadline < now or call.started < begun]:
+                if call.started < begun:
+                    call.cut(CallTooLong(self.longest))
+                elif call.timeout is not None:
                     call.cut(call.timeout())
 
     def cut_all(self, refusal: Refusal) -> None:

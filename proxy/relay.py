@@ -62,7 +62,7 @@ class Relay:
     It ends after the terminal mark, or after an error event; never cleanly without the mark.
     """
 
-    def __init__(self, call: Call, route: Route, facts: Facts, answer: Answer, idle: Idle) -> None:
+    def __init__(self, call: Call, route: Route, facts: Facts, answer: Answer | None, idle: Idle) -> None:
         self.call = call
         self.route = route
         self.answer = answer
@@ -83,10 +83,8 @@ class Relay:
         while not frames and not self.over:
             frames = await self.step()
         # How long the client takes to read them is not Ollama's silence (gateway/protocol.py bounds it).
-        self.call.wait_no_more()
-        outcome = self.call.outcome
-        if outcome.first_byte is None:
-            outcome.first_byte = monotonic() - self.call.started
+        if self.answer is not None:
+            self.call.wait_no_more()
         if not frames:
             raise StopAsyncIteration
         return frames
@@ -97,9 +95,12 @@ class Relay:
         if not self.count % CHUNKS_A_TURN:
             await asyncio.sleep(0)
         self.call.wait_until(monotonic() + self.idle.seconds, self.idle.refusal)
-        reader = self.reader
+        reader, answer = self.reader, self.answer
+        assert answer is not None  # noqa: S101 -- a relay that waits for its answer (proxy/patience.py) has it by now
         try:
-            frames = reader.feed(await anext(self.answer.chunks))
+            frames = reader.feed(await anext(answer.chunks))
+            if self.count == 1:
+                self.call.outcome.first_byte = monotonic() - self.call.started
         except StopAsyncIteration:
             frames = reader.end()
             if not reader.over:
@@ -111,7 +112,7 @@ class Relay:
         if reader.over:
             if reader.failure is not None:
                 return frames + self.fail(UpstreamRefusal(502, reader.failure, kind="upstream_failed"))
-            self.answer.complete()
+            answer.complete()
             self.finish(DONE)
         return frames
 

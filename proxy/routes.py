@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from proxy import shapes
 from proxy.dialects.anthropic import ANTHROPIC
@@ -89,21 +89,9 @@ def listing(path: str, kind: Kind, summary: str, *methods: str) -> list[Route]:
     ]
 
 
-def manage(
-    path: str, wire: WireFormat, shape: Shape, summary: str, method: str = "POST", kind: Kind = "relay"
-) -> Route:
+def manage(path: str, wire: WireFormat, shape: Shape, summary: str, **other: Any) -> Route:
     """Returns a row of Ollama's API that changes the box."""
-    return Route(
-        method=method,
-        path=f"/api/{path}",
-        upstream=f"/api/{path}",
-        surface=NATIVE,
-        format=wire,
-        shape=shape,
-        summary=summary,
-        scope="manage",
-        kind=kind,
-    )
+    return replace(native(path, wire, shape, summary), scope="manage", **other)
 
 
 def openai(prefix: str, path: str, wire: WireFormat, shape: Shape, summary: str) -> Route:
@@ -157,9 +145,9 @@ ROUTES: tuple[Route, ...] = (
     manage("push", PROGRESS, shapes.PULL, "Publish a model"),
     manage("create", PROGRESS, shapes.CREATE, "Make a model"),
     manage("copy", JSON, shapes.COPY, "Copy a model"),
-    manage("delete", JSON, shapes.DELETE, "Delete a model", "DELETE"),
-    manage("blobs/{digest}", JSON, shapes.NOTHING, "Ask whether a file is there", "HEAD", "plain"),
-    manage("blobs/{digest}", JSON, shapes.NOTHING, "Send a file for a model", "POST", "upload"),
+    manage("delete", JSON, shapes.DELETE, "Delete a model", method="DELETE"),
+    manage("blobs/{digest}", JSON, shapes.NOTHING, "Ask whether a file is there", method="HEAD", kind="plain"),
+    manage("blobs/{digest}", JSON, shapes.NOTHING, "Send a file for a model", kind="upload"),
     # OpenAI's
     openai("/v1", "chat/completions", CHUNKS, shapes.CHAT_COMPLETIONS, "Answer a conversation"),
     openai("/v1", "completions", CHUNKS, shapes.COMPLETIONS, "Complete a prompt"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from apikeys.feed import feed
-from proxy.body import Buffer
+from proxy.body import Bodies
 from proxy.clamps import Clamps
 from proxy.live import live
 from proxy.policy import Policy
@@ -25,25 +25,24 @@ GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class Running:
-    """The upstream, the policy, the buffer of request bodies, and the settings that calls need."""
+    """The upstream, the policy, the reader of request bodies, and the settings that calls need."""
 
     upstream: Upstream
     policy: Policy
 
     def __init__(self) -> None:
         env: Env = settings.ENV
-        self.buffer = Buffer(env.MAX_BUFFERED_BYTES)
-        self.body_limit = env.MAX_BODY_BYTES
-        self.body_pause = env.CLIENT_TIMEOUT
+        self.bodies = Bodies(env.MAX_BODY_BYTES, env.MAX_BUFFERED_BYTES, env.CLIENT_TIMEOUT)
         self.first_byte_timeout = env.UPSTREAM_FIRST_BYTE_TIMEOUT
         self.idle = Idle(env.UPSTREAM_IDLE_TIMEOUT)
+        self.heartbeat = env.HEARTBEAT
 
     async def open(self) -> None:
         """Connects what needs an event loop; returns when requests can be served."""
         self.policy = policy_of(settings.ENV, settings.OLLAMA_MODEL)
         self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
         await asyncio.to_thread(feed.start)
-        live.start()
+        live.start(settings.ENV.MAX_CALL_SECONDS)
         # What is there now stays: the collector need not look at it again and again, nor as often as by default.
         gc.collect()
         gc.freeze()

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
-from proxy.body import read_body
 from proxy.call import Facts
 from proxy.catalogue import catalogue
 from proxy.dialects.renamed import renamer
+from proxy.patience import PatientRelay, Waiting
 from proxy.policy import decide, read
 from proxy.relay import EventStream, Relay
 from proxy.running import running
@@ -42,8 +42,7 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
     elif asked.streamed:
-        answer = await ask(call, route.method, route.upstream, asked.body())
-        response = EventStream(Relay(call, route, facts, answer, running.idle), route.format.media_type)
+        response = EventStream(await stream(call, route, facts, asked.body()), route.format.media_type)
     else:
         response = single(call, route, facts, await ask_whole(call, route.method, route.upstream, asked.body()))
     if asked.changed:
@@ -55,7 +54,7 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
 
 async def decided(call: Call, route: Route, request: LaneRequest) -> Ask:
     """Reads a request's body and decides on it."""
-    raw = await read_body(call, request.META, request.receive, running.buffer, running.body_limit, running.body_pause)
+    raw = await running.bodies.read(call, request)
     call.watch(request.receive)
     policy = running.policy
     payload = read(route.shape, raw)
@@ -63,6 +62,17 @@ async def decided(call: Call, route: Route, request: LaneRequest) -> Ask:
         payload["model"] = policy.default_model
     remote = () if policy.allow_cloud else await catalogue.fresh(running.upstream)
     return decide(route.shape, payload, request.user, policy, remote)
+
+
+async def stream(call: Call, route: Route, facts: Facts, body: bytes) -> Relay:
+    """Asks Ollama for a stream; returns when it begins, or when it is time for a sign of life."""
+    asking = ask(call, route.method, route.upstream, body)
+    if not running.heartbeat or route.format.media_type != "text/event-stream":
+        return Relay(call, route, facts, await asking, running.idle)
+    waiting = Waiting(call, asking)
+    if await waiting.within(running.heartbeat):
+        return Relay(call, route, facts, waiting.task.result(), running.idle)
+    return PatientRelay(call, route, facts, waiting, running.idle, seconds=running.heartbeat)
 
 
 def single(call: Call, route: Route, facts: Facts, body: bytes) -> HttpResponse:

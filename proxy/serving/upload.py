@@ -36,7 +36,7 @@ async def upload(call: Call, route: Route, request: LaneRequest) -> HttpResponse
 async def parts(call: Call, request: LaneRequest) -> AsyncIterator[bytes]:
     """Yields the request's body as it comes."""
     while True:
-        call.wait_until(monotonic() + running.body_pause, BodyTimeout)
+        call.wait_until(monotonic() + running.bodies.pause, BodyTimeout)
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
