@@ -16,8 +16,10 @@ from django.db.migrations.executor import MigrationExecutor
 from dotenv import dotenv_values
 
 from apikeys.models import Key
+from engine.model import DEMO, SMOLLM2
+from engine.wanted import wanted
 from gateway.checks import is_weak
-from gateway.env import GENERATED, Env, env_file
+from gateway.env import DEFAULT_OLLAMA_URL, GENERATED, Env, env_file
 from gateway.probe import look
 
 PRIVATE = 0o077
@@ -128,7 +130,7 @@ def upstream(env: Env) -> Iterator[Finding]:
     url = settings.OLLAMA_URL
     found = look(url, token=env.OLLAMA_API_KEY, authority=env.OLLAMA_CA, seconds=env.UPSTREAM_CONNECT_TIMEOUT)
     if found.problem:
-        yield Finding("fail", "Ollama", f"{url} can't be used ({found.problem}): start Ollama there, or set OLLAMA_URL")
+        yield from stand_in(env, f"{url} can't be used ({found.problem}): start Ollama there, or set OLLAMA_URL")
         return
     yield Finding("ok", "Ollama", f"version {found.version} at {url}, {len(found.models)} models")
     if found.has(settings.OLLAMA_MODEL):
@@ -141,3 +143,21 @@ def upstream(env: Env) -> Iterator[Finding]:
             f"{settings.OLLAMA_MODEL}, the default, is not there: `ollama pull {settings.OLLAMA_MODEL}`, or set "
             f"OLLAMA_MODEL to one that is ({there})",
         )
+
+
+def stand_in(env: Env, problem: str) -> Iterator[Finding]:
+    """Tells whether the demo engine takes the place of an Ollama that can't be used."""
+    decision = wanted(
+        ollama_url=env.OLLAMA_URL,
+        engine=env.ENGINE,
+        production=env.production,
+        default_url=DEFAULT_OLLAMA_URL,
+        answers=False,
+    )
+    if not decision.start:
+        yield Finding("fail", "Ollama", problem)
+        return
+    file = env.ENGINE_CACHE.expanduser() / SMOLLM2.file_name
+    state = "it is in" if file.exists() else "it will be fetched into"
+    yield Finding("warn", "Ollama", problem)
+    yield Finding("ok", "engine", f"until then `serve` starts {DEMO}; {state} {file.parent}")

@@ -62,15 +62,17 @@ class Command(BaseCommand):
     def find_ollama(self, engine: ExitStack) -> str:
         """Starts the demo engine if it is wanted; returns which Ollama requests go to, in words."""
         env: Env = settings.ENV
+        answers = env.OLLAMA_URL is None and something_listens(DEFAULT_OLLAMA_URL)
         decision = wanted(
             ollama_url=env.OLLAMA_URL,
             engine=env.ENGINE,
             production=env.production,
             default_url=DEFAULT_OLLAMA_URL,
-            answers=env.OLLAMA_URL is None and something_listens(DEFAULT_OLLAMA_URL),
+            answers=answers,
         )
+        if env.OLLAMA_URL is None and not answers:
+            self.say(decision.reason)
         if decision.start:
-            self.say(f"{decision.reason} …")
             url = engine.enter_context(EngineProcess(env.ENGINE_CACHE)).url
             use(OLLAMA_URL=url, OLLAMA_MODEL=MODEL)
             return f"{url} ({DEMO})"
