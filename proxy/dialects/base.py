@@ -11,8 +11,6 @@ from proxy.dialects.frames import Frames
 from proxy.dialects.renamed import renamer
 
 if TYPE_CHECKING:
-    import re
-
     from gateway.rest import Refusal
     from proxy.call import Facts
 
@@ -34,11 +32,12 @@ class Surface(Protocol):
 class Reader:
     """Reads one stream on its way through, frame by frame, and says when it is over.
 
-    Most frames pass unread: only a block of frames in which `marks` finds something is looked at one by one.
+    Most frames pass unread: only a block of frames that holds one of `marks` is looked at one by one.  A mark has
+    quotes or line breaks that a JSON string can't hold unescaped, so what a model says is never taken for one.
     """
 
     separator: ClassVar[bytes]
-    marks: ClassVar[re.Pattern[bytes]]
+    marks: ClassVar[tuple[bytes, ...]]
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -54,8 +53,10 @@ class Reader:
         block = self.frames.feed(chunk)
         if not block:
             return block
-        if self.marks.search(block):
-            block = self.upto_mark(block)
+        for mark in self.marks:
+            if mark in block:
+                block = self.upto_mark(block)
+                break
         self.events += block.count(self.separator)
         return block if self.rename is None else self.rename(block)
 
@@ -78,6 +79,10 @@ class Reader:
     def look(self, frame: bytes) -> bytes | None:
         """Takes note of a frame; returns what passes of it, None for nothing."""
         raise NotImplementedError
+
+    def marked(self, frame: bytes) -> bool:
+        """Tells whether a frame holds a mark."""
+        return any(mark in frame for mark in self.marks)
 
     def fail(self, text: object) -> None:
         """Takes note that Ollama reported an error: the stream is over, and not well."""

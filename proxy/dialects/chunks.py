@@ -6,7 +6,6 @@ after it.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import orjson
@@ -31,14 +30,14 @@ class ChunkReader(Reader):
 
     separator = b"\n\n"
     # The end; the counts; a chunk of no model, which Ollama writes in place of an error that it lost; an error.
-    marks = re.compile(rb'data: \[DONE\]|"usage":|"model":""|"error":')
+    marks = (b"data: [DONE]", b'"usage":', b'"model":""', b'"error":')
 
     def look(self, frame: bytes) -> bytes | None:
         """Reads the counts, and ends the stream at its mark or at what stands for an error."""
         if frame == DONE:
             self.over = True
             return frame
-        if not self.marks.search(frame):
+        if not self.marked(frame):
             return frame
         answer = parsed(frame.removeprefix(DATA))
         if answer.get("error") or answer.get("model") == "":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -51,7 +50,7 @@ class NamedEventReader(Reader):
 class MessageReader(NamedEventReader):
     """Reads a message: real counts come in `message_delta`, the end is `message_stop`."""
 
-    marks = re.compile(rb"event: (?:message_delta|message_stop|error)\n")
+    marks = (b"event: message_delta\n", b"event: message_stop\n", b"event: error\n")
 
     def look_at(self, name: str, frame: bytes) -> None:
         """Takes note of one event by its name."""
@@ -65,7 +64,12 @@ class MessageReader(NamedEventReader):
 class ResponseReader(NamedEventReader):
     """Reads a response: counts and end come in `response.completed`, or in what stands in its place."""
 
-    marks = re.compile(rb"event: (?:response\.(?:completed|failed|incomplete)|error)\n")
+    marks = (
+        b"event: response.completed\n",
+        b"event: response.failed\n",
+        b"event: response.incomplete\n",
+        b"event: error\n",
+    )
 
     def look_at(self, name: str, frame: bytes) -> None:
         """Takes note of one event by its name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from proxy.call import Usage
@@ -27,8 +26,8 @@ class LineReader(Reader):
     """Relays lines as they are; the last has `"done":true`."""
 
     separator = b"\n"
-    # No JSON string can hold these, since its quotes are escaped; a nested key can, so a hit is parsed.
-    marks = re.compile(rb'"done"\s*:\s*true|"error"\s*:')
+    # As Go writes it, and as others do; a nested key looks the same, so a hit is parsed.
+    marks = (b'"done":true', b'"done": true', b'"error"')
 
     def end(self) -> bytes:
         """Returns a last line that came without its newline, as answers of one object do."""
@@ -37,7 +36,7 @@ class LineReader(Reader):
 
     def look(self, frame: bytes) -> bytes | None:
         """Ends the stream with the last line, or with an error line, which does not pass."""
-        if self.marks.search(frame):
+        if self.marked(frame):
             answer = parsed(frame)
             if "error" in answer:
                 self.fail(answer["error"])
@@ -70,7 +69,7 @@ class EventReader(LineReader):
 class ProgressReader(LineReader):
     """Relays the lines of a pull, push or create; the last says `success`."""
 
-    marks = re.compile(rb'"status"\s*:\s*"success"|"error"\s*:')
+    marks = (b'"success"', b'"error"')
 
     def is_last(self, answer: dict[str, Any]) -> bool:
         """Tells whether a line is the last."""
