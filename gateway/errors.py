@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from django.http import HttpRequest, HttpResponse
 
 from gateway.pages import page
 from gateway.rest import Refusal, error_response
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 MACHINE_PATHS = ("/api/", "/v1/", "/health")
+
+
+class Handler(Protocol):
+    """A view for an error; Django says what happened where it knows."""
+
+    def __call__(self, request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:
+        """Answers."""
 
 
 def wants_page(request: HttpRequest) -> bool:
@@ -20,10 +24,10 @@ def wants_page(request: HttpRequest) -> bool:
     return not request.path.startswith(MACHINE_PATHS) and "text/html" in request.headers.get("Accept", "")
 
 
-def handler(status: int, title: str, message: str) -> Callable[..., HttpResponse]:
+def handler(status: int, title: str, message: str) -> Handler:
     """Makes a handler for Django; what went wrong inside stays inside."""
 
-    def handle(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
+    def handle(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:  # noqa: ARG001
         if wants_page(request):
             return page("error.html", {"title": title, "message": message}, status=status)
         return error_response(Refusal(status, message))
