@@ -118,8 +118,9 @@ class GatewayServer:
         try:
             code = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            for survivor in (*family, process):
+            for survivor in family:
                 survivor.kill()
+            process.kill()
             process.wait()
             raise AssertionError(f"the server did not stop within {STOP_SECONDS} s:\n{self.log()}") from None
         left = [survivor for survivor in family if is_alive(survivor)]
@@ -181,8 +182,9 @@ class GatewayServer:
 
     def _clean_up(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            for process in (*self.descendants(), self.process):
+            for process in self.descendants():
                 process.kill()
+            self.process.kill()
             self.process.wait()
         if self._owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.harness import SECRETS, GatewayServer
 
 
 def findings(
-    folder: Path, ollama_url: str | None, *, fresh: bool = False, mode: int = 0o600, **settings: object
+    folder: Path, ollama_url: str | None, *, fresh: bool = False, mode: int = 0o600, **settings: Any
 ) -> tuple[int, dict[str, tuple[str, str]]]:
     """Runs the doctor; returns its exit code, and for each subject the worst level and all that was said."""
     server = GatewayServer(ollama_url=ollama_url, folder=folder, fresh=fresh, **settings)
@@ -68,7 +69,8 @@ def test_a_readable_env_file_fails(tmp_path: Path, stub: StubProcess) -> None:
 
 @pytest.mark.parametrize(("name", "advice"), [("OLAMA_URL", "did you mean OLLAMA_URL?"), ("FOO", "remove it")])
 def test_a_name_that_is_no_setting_is_told(name: str, advice: str, tmp_path: Path, stub: StubProcess) -> None:
-    code, found = findings(tmp_path, stub.url, OLLAMA_MODEL="stub", **{name: "x"})
+    settings: dict[str, Any] = {"OLLAMA_MODEL": "stub", name: "x"}
+    code, found = findings(tmp_path, stub.url, **settings)
     assert code == 0
     assert found["settings"][0] == "warn"
     assert f"{name} in {tmp_path / '.env'} is no setting of the gateway: {advice}" in found["settings"][1]

@@ -118,6 +118,14 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("CORS_ALLOWED_ORIGINS", "*,https://chat.example.org", "* or origins such as"),
         ("TRUSTED_PROXIES", "*", "addresses or networks"),
         ("TRUSTED_PROXIES", "proxy.example.org", "addresses or networks"),
+        ("MODEL_ALIASES", "gpt-4o", "pairs"),
+        ("ALLOW_CLOUD", "some", "true or false"),
+        ("MAX_NUM_CTX", "0", "at least 1"),
+        ("MAX_KEEP_ALIVE", "-1", "at least 0"),
+        ("MAX_OUTPUT_TOKENS", "many", "a whole number"),
+        ("MAX_BATCH", "0", "at least 1"),
+        ("HEARTBEAT", "-1", "at least 0"),
+        ("MAX_CALL_SECONDS", "0", "more than 0"),
         ("MAX_BODY_BYTES", "32M", "a whole number"),
         ("MAX_BODY_BYTES", "1023", "at least 1024"),
         ("MAX_BUFFERED_BYTES", "x", "a whole number"),
@@ -173,6 +181,8 @@ def test_a_database_is_a_file_or_postgresql(value: str) -> None:
         ("ALLOWED_HOSTS", "a.example.org, .b.example.org,[::1],*", ["a.example.org", ".b.example.org", "[::1]", "*"]),
         ("CORS_ALLOWED_ORIGINS", "https://a.org,http://b.org:3000", ["https://a.org", "http://b.org:3000"]),
         ("TRUSTED_PROXIES", "10.0.0.5, fd00::/8", ["10.0.0.5", "fd00::/8"]),
+        ("MODEL_ALIASES", "gpt-4o=mistral, gpt-5=qwen:7b", ["gpt-4o=mistral", "gpt-5=qwen:7b"]),
+        ("CLIENT_OPTIONS", "num_ctx, num_gpu", ["num_ctx", "num_gpu"]),
         ("TLS", "off", False),
         ("DEBUG", "1", True),
         ("SHUTDOWN_GRACE", "0.5", 0.5),
@@ -191,7 +201,7 @@ def test_an_authority_is_a_file_of_certificates() -> None:
 def test_every_typed_setting_has_a_wrong_value_above() -> None:
     (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
     tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL"}
-    anything_goes = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "ENGINE_CACHE"}
+    anything_goes = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "ENGINE_CACHE", "CLIENT_OPTIONS"}
     assert set(Env.model_fields) - anything_goes == tried
 
 

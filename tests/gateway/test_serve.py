@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from tests.harness import BASE_DIR, GatewayServer, wait_until
 Make = Callable[..., GatewayServer]
 
 
-def refused(folder: Path, *arguments: str, **settings: object) -> str:
+def refused(folder: Path, *arguments: str, **settings: Any) -> str:
     """Starts a server that can't start; returns its one line."""
     done = GatewayServer(ollama_url=None, folder=folder, **settings).manage("serve", *arguments, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
