@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.requestid import new_request_id
 from gateway.rest import Refusal, error_body
+from gateway.upgrade import DecliningProtocol
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -24,14 +25,7 @@ class HeadTooLarge(Exception):
     """A request's head is larger than MAX_HEADER_BYTES; raised to stop the parser."""
 
 
-class Unwanted(list[Any]):
-    """Takes the fields that follow a chunked body, and keeps none."""
-
-    def append(self, field: Any) -> None:
-        """Forgets a field."""
-
-
-class CappedProtocol(HttpToolsProtocol):
+class CappedProtocol(DecliningProtocol):
     """Caps the size of a request's head and the time it may take, and drops readers that stopped reading.
 
     uvicorn has no such bounds (0.54).  The timers below run only for heads that come in pieces, for writes that are
@@ -102,10 +96,6 @@ class CappedProtocol(HttpToolsProtocol):
             self.head_timer.cancel()
             self.head_timer = None
         super().on_headers_complete()
-        self.headers = Unwanted()
-        if self.parser.should_upgrade():
-            # The parser stops after a request that offers another protocol; the client is told by the connection's end.
-            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         """Counts what follows as a head until it turns out to be body: these may be the last chunk's trailers."""
@@ -122,6 +112,8 @@ class CappedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Ends the reading away of a body."""
         super().on_message_complete()
+        if self.parser.should_upgrade():
+            return  # the body is still to come
         self.in_trailers = False
         self.passed = self.piece
         self.cycle.more_body = False
@@ -170,9 +162,6 @@ class CappedProtocol(HttpToolsProtocol):
             self.refuse(self.too_large())
         else:
             self.refuse(Refusal(400, "This is not an HTTP request that the gateway can read."))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Says nothing of a client that offers another protocol, as some do with each request."""
 
     def too_large(self) -> Refusal:
         """Returns what a client with too large a head hears."""

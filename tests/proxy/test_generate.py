@@ -95,7 +95,6 @@ def test_fields_that_nobody_here_knows_pass_through(stub: StubProcess, gateway: 
         "options": {"temperature": 0.25, "stop": ["\n"], "num_predict": 3},
         "format": {"type": "object", "properties": {"A": {}, "a": {}}},
         "context": [1, 2, 3],
-        "keep_alive": "5m",
         "raw": False,
         "brand_new": {"x": [None, True, 1, -1.5, "é"]},
         "stream": False,
