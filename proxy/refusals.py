@@ -10,10 +10,14 @@ import orjson
 from proxy.exceptions import MODELS_HINT, UpstreamRefusal
 
 MAX_TEXT = 2000
+# What Ollama's router, and many another server, says of a path that it does not know.
+NO_OLLAMA = "404 page not found"
+HIGHEST_STATUS = 599
 NOT_WELCOME = (
     "Ollama refuses the gateway itself, before it looks at a request: check OLLAMA_API_KEY here, and OLLAMA_HOST and "
     "OLLAMA_ORIGINS on its side."
 )
+ELSEWHERE = "What answers at Ollama's address does not know Ollama's paths: correct OLLAMA_URL."
 MOVED = "Ollama's address answers with a redirect: correct OLLAMA_URL."
 
 
@@ -27,13 +31,17 @@ def upstream_refusal(status: int, body: bytes, model: str) -> UpstreamRefusal:
         refusal = UpstreamRefusal(status, text, kind="model_not_found")
         refusal.hint = MODELS_HINT
         return refusal
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not text:
+    if status == HTTPStatus.NOT_FOUND and text in ("", NO_OLLAMA):
+        return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, ELSEWHERE, kind="upstream_refused")
+    if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not text):
         return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, NOT_WELCOME, kind="upstream_refused")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status == HTTPStatus.FORBIDDEN:
         return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, f"Ollama refuses: {text}", kind="upstream_refused")
     if status < HTTPStatus.BAD_REQUEST:
         return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, MOVED, kind="upstream_refused")
     headers = {"Retry-After": "1"} if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else {}
+    if status > HIGHEST_STATUS:
+        status = HTTPStatus.BAD_GATEWAY
     return UpstreamRefusal(status, text or f"Ollama failed with status {status}: see its log.", headers=headers)
 
 
@@ -50,4 +58,4 @@ def words(body: bytes) -> str:
         if not isinstance(value, str):
             return ""
         text = value.strip()
-    return str(text)[:MAX_TEXT]
+    return "" if text.startswith("<") else str(text)[:MAX_TEXT]  # a page of some other server

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -57,11 +59,25 @@ class Upload(httpx.AsyncByteStream):
 Payload = bytes | Upload
 
 
+class Wire(ResponseHandler):
+    """A connection that tells the reader of an answer about garbage within it, which aiohttp (3.14) tells nobody."""
+
+    reader: aiohttp.StreamReader | None = None
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Takes a failure of the connection or of its parser."""
+        super().set_exception(exc, *cause)
+        if self.reader is not None and not self.reader.is_eof() and self.reader.exception() is None:
+            self.reader.set_exception(aiohttp.ClientPayloadError())
+
+
 class Chunks(httpx.AsyncByteStream):
     """An answer's bytes as they come; closing it early closes the connection, which stops Ollama's work."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
+        if response.connection is not None and isinstance(response.connection.protocol, Wire):
+            response.connection.protocol.reader = response.content
 
     def __aiter__(self) -> Self:
         """Returns itself: an answer is read once."""
@@ -131,8 +147,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, connect_timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ssl=tls or True)
+        # There is no other way in than this.
+        connector._factory = partial(Wire, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # noqa: SLF001
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ssl=tls or True),
+            connector=connector,
             cookie_jar=NoCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
             skip_auto_headers=SILENT_HEADERS,
