@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 from django.conf import settings
 
+from apikeys.authentication import CHALLENGE, NOT_VALID
 from gateway.rest import Refusal
 from proxy.exceptions import (
     BadBody,
@@ -66,7 +67,7 @@ def refusals() -> list[Refusal]:
     """Returns one refusal of each status."""
     return [
         BadBody("'prompt' is missing: the request needs it."),
-        Refusal(401, "This API key is not valid.", headers={"WWW-Authenticate": "Bearer"}),
+        Refusal(401, NOT_VALID, headers={"WWW-Authenticate": CHALLENGE}),
         ScopeMissing("inference"),
         ModelNotFound(settings.OLLAMA_MODEL),
         BodyTooLarge(settings.ENV.MAX_BODY_BYTES),
