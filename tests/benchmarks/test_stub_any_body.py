@@ -86,7 +86,7 @@ POSTS = [route for route in ROUTES if route.method == "POST"]
 
 
 @pytest.mark.parametrize("route", POSTS, ids=lambda route: route.path)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(body=LIKELY.map(json.dumps) | UNLIKELY.map(json.dumps) | st.text())
 def test_whatever_the_body_there_is_an_answer_in_one_piece_or_in_chunks(route: Route, body: str) -> None:
     target = route.path.replace("{}", "sha256:" + "0" * 64)
