@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from django.db import close_old_connections, connection
 
-from apikeys.keyring import Entry, KeyRing, ring
+from apikeys.entries import COLUMNS, entry
+from apikeys.keyring import KeyRing, ring
 from apikeys.last_used import LastUsed, last_used
 from apikeys.models import Key, KeyRevision
-from apikeys.principal import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,11 +86,8 @@ class KeyFeed:
         """Reads all keys anew."""
         # The number first: what changes while the keys are being read is then read once more.
         seen = KeyRevision.seen()
-        rows = Key.objects.not_revoked().order_by().values_list("key_id", "digest", "label", "expires")
-        self._ring.replace(
-            Entry(bytes.fromhex(digest), Principal(key_id, label, expires.timestamp() if expires else None))
-            for key_id, digest, label, expires in rows.iterator()
-        )
+        rows = Key.objects.not_revoked().order_by().values_list(*COLUMNS)
+        self._ring.replace(entry(*row) for row in rows.iterator())
         self._seen = seen
 
     def poll(self) -> None:
@@ -101,12 +98,12 @@ class KeyFeed:
         if latest < self._seen:  # an older database was put back
             self.load()
             return
-        for key in Key.objects.changed_since(self._seen).iterator():
-            if key.revoked_at is not None:
-                self._ring.drop(key.key_id)
+        for revoked_at, *row in Key.objects.changed_since(self._seen).values_list("revoked_at", *COLUMNS).iterator():
+            found = entry(*row)
+            if revoked_at is not None:
+                self._ring.drop(found.principal.key_id)
             else:
-                expires_at = key.expires.timestamp() if key.expires else None
-                self._ring.put(bytes.fromhex(key.digest), Principal(key.key_id, key.label, expires_at))
+                self._ring.put(found)
         self._seen = latest
 
     def _follow(self) -> None:

@@ -49,9 +49,9 @@ class KeyRing:
             return None
         return entry.principal
 
-    def put(self, digest: bytes, principal: Principal) -> None:
+    def put(self, entry: Entry) -> None:
         """Adds a key, or takes over its changes."""
-        self._entries[principal.key_id] = Entry(digest, principal)
+        self._entries[entry.principal.key_id] = entry
 
     def drop(self, key_id: str) -> None:
         """Forgets a key; no matter if it is not there."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-
 # What a key may do unless it is given more: ask models, and read what there is to ask.
 INFERENCE = frozenset({"inference"})
 

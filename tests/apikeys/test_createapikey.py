@@ -53,8 +53,11 @@ def test_a_key_can_expire() -> None:
         ([""], "needs a label"),
         (["two\nlines"], "one line"),
         (["x" * 101], "100 characters"),
+        (["a", "--scopes", "inference,root"], "'root' is no scope"),
+        (["a", "--scopes", ","], "needs a scope"),
+        (["a", "--models", "mistral,a b|c"], "'b|c' is no model"),
     ],
-    ids=["no time", "the past", "empty label", "two lines", "long label"],
+    ids=["no time", "the past", "empty label", "two lines", "long label", "no scope", "no scopes", "no model"],
 )
 def test_what_it_cannot_do_it_says(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
@@ -92,3 +95,11 @@ def test_it_does_not_ask_where_nobody_can_answer(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(createapikey.sys, "stdin", StringIO("label\n"))
     with pytest.raises(CommandError, match="createapikey LABEL"):
         create()
+
+
+def test_a_key_can_be_given_scopes_and_models() -> None:
+    create("robot", "--scopes", "keys, inference,keys", "--models", "mistral, llama3*,me/*")
+    key = Key.objects.get()
+    assert (key.scopes, key.models) == ("keys,inference", "mistral,llama3*,me/*")
+    create("plain")
+    assert Key.objects.filter(scopes="inference", models="").count() == 1

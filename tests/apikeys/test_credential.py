@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from apikeys.credential import TwoCredentialsError, credential
+
+
+def basic(text: str) -> str:
+    return b64encode(text.encode()).decode()
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,17 @@ from apikeys.credential import TwoCredentialsError, credential
         pytest.param("", "Bearer k", "k", id="X-API-Key empty"),
         pytest.param("k", "Bearer ", "k", id="Bearer empty"),
         pytest.param("k", "Digest k2", "k", id="another scheme beside a key"),
+        pytest.param(None, f"Basic {basic('ana:k')}", "k", id="Basic"),
+        pytest.param(None, f"basic {basic(':k')}", "k", id="Basic in lower case, without a user"),
+        pytest.param(None, f"BASIC  {basic('ana:k')} ", "k", id="Basic with spaces"),
+        pytest.param("k", f"Basic {basic('ana:k')}", "k", id="Basic and X-API-Key the same"),
+        pytest.param(None, f"Basic {basic('ana:k:k')}", "k:k", id="Basic with a colon in the password"),
+        pytest.param(None, f"Basic {basic('k')}", None, id="Basic without a password"),
+        pytest.param(None, f"Basic {basic('k:')}", None, id="Basic with an empty password"),
+        pytest.param(None, "Basic", None, id="Basic without anything"),
+        pytest.param(None, "Basic k:k", "k:k", id="Basic that is not base64, kept as a malformed key"),
+        pytest.param(None, "Basic /w==", "/w==", id="Basic that is not text, kept as a malformed key"),
+        pytest.param(None, f"Basic {basic('a:k')},Bearer k", f"{basic('a:k')},Bearer k", id="two Authorizations"),
         pytest.param(None, None, None, id="nothing"),
         pytest.param("", "", None, id="both empty"),
         pytest.param(None, "Bearer", None, id="Bearer without a key"),
@@ -33,7 +50,10 @@ def test_one_decision_over_all_spellings(plain: str | None, authorization: str |
     assert credential({name: value for name, value in headers.items() if value is not None}) == expected
 
 
-@pytest.mark.parametrize("authorization", ["Bearer other", "Bearer K", "Bearer k k", "Bearer k,Bearer k"])
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer other", f"Basic {basic('k:other')}", "Basic k:k", "Bearer K", "Bearer k k", "Bearer k,Bearer k"],
+)
 def test_two_that_differ_are_refused(authorization: str) -> None:
     with pytest.raises(TwoCredentialsError):
         credential({"HTTP_X_API_KEY": "k", "HTTP_AUTHORIZATION": authorization})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -54,6 +54,15 @@ def test_a_poll_takes_over_changes(own_feed: KeyFeed) -> None:
     assert ring.find(key.key_id, bytes.fromhex(key.digest), now=0).label == "new"
 
 
+@pytest.mark.parametrize("read", [KeyFeed.load, KeyFeed.poll], ids=["load", "poll"])
+def test_scopes_and_models_reach_the_principal(own_feed: KeyFeed, read: Callable[[KeyFeed], None]) -> None:
+    key, _ = Key.objects.issue(label="Ana", scopes="inference,manage", models="mistral,me/*")
+    read(own_feed)
+    principal = ring.find(key.key_id, bytes.fromhex(key.digest), now=0)
+    assert principal.scopes == {"inference", "manage"}
+    assert principal.models == ("mistral", "me/*")
+
+
 def test_an_idle_poll_is_one_query(own_feed: KeyFeed, django_assert_num_queries: object) -> None:
     Key.objects.issue(label="Ana")
     own_feed.load()
@@ -67,7 +76,7 @@ def test_a_poll_reads_nothing_but_what_changed(own_feed: KeyFeed, monkeypatch: p
     own_feed.load()
     Key.objects.issue(label="new")
     taken = []
-    monkeypatch.setattr(ring, "put", lambda _, principal: taken.append(principal.label))
+    monkeypatch.setattr(ring, "put", lambda entry: taken.append(entry.principal.label))
     own_feed.poll()
     own_feed.poll()
     assert taken == ["new"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -28,9 +29,48 @@ def test_a_key_works_the_moment_it_is_issued(gateway: GatewayServer) -> None:
         assert ask(gateway, X_API_Key=issue(gateway)).status_code == 200
 
 
-def test_a_key_works_in_either_header(gateway: GatewayServer) -> None:
-    assert ask(gateway, X_API_Key=gateway.key).status_code == 200
-    assert ask(gateway, Authorization=f"Bearer {gateway.key}").status_code == 200
+def spellings(secret: str) -> list[dict[str, str]]:
+    basic = b64encode(f"ana:{secret}".encode()).decode()
+    return [
+        {"X-API-Key": secret},
+        {"x-api-key": secret},
+        {"Authorization": f"Bearer {secret}"},
+        {"authorization": f"bearer  {secret}"},
+        {"Authorization": f"Basic {basic}"},
+        {"AUTHORIZATION": f"BASIC {basic}"},
+        {"X-API-Key": secret, "Authorization": f"Bearer {secret}"},
+        {"X-API-Key": secret, "Authorization": f"Basic {basic}"},
+    ]
+
+
+# An endpoint of each dialect, and the way its errors carry the sentence for people.
+DIALECTS = {
+    "gateway": ("/api/v1/generate", {"prompt": "Hi"}),
+    "ollama": ("/api/chat", {"model": "mistral", "messages": [{"role": "user", "content": "Hi"}], "stream": False}),
+    "openai": ("/v1/chat/completions", {"model": "mistral", "messages": [{"role": "user", "content": "Hi"}]}),
+    "anthropic": (
+        "/v1/messages",
+        {"model": "mistral", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_spelling_of_a_key_is_one_decision(gateway: GatewayServer, dialect: str) -> None:
+    path, body = DIALECTS[dialect]
+
+    def status(headers: dict[str, str]) -> int:
+        return httpx.post(f"{gateway.url}{path}", json=body, headers=headers, timeout=10).status_code
+
+    unknown = keys.generate().text
+    assert [status(headers) for headers in spellings(gateway.key)] == [200] * 8
+    assert [status(headers) for headers in spellings(unknown)] == [401] * 8
+    # A good key beside a bad one: whichever header is read first, the answer is no.
+    for good in spellings(gateway.key)[:6]:
+        for bad in spellings(unknown)[:6]:
+            if {name.lower() for name in good}.isdisjoint(name.lower() for name in bad):
+                assert status({**good, **bad}) == 401, (list(good), list(bad))
+                assert status({**bad, **good}) == 401
 
 
 def test_a_revoked_key_is_refused_within_a_second(gateway: GatewayServer) -> None:

@@ -11,11 +11,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apikeys.expiry import parse_expiry
+from apikeys.lists import SCOPES
 from apikeys.models import Key
 from apikeys.snippets import curl, local_url
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+# The options that are fields of the key, word for word.
+FIELDS = ("scopes", "models")
 
 
 class Command(BaseCommand):
@@ -27,13 +31,16 @@ class Command(BaseCommand):
         """Adds the label and the options."""
         parser.add_argument("label", nargs="?", help="who or what will use the key; asked for when left out")
         parser.add_argument("--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, or a date such as 2030-12-31 (UTC)")
+        parser.add_argument("--scopes", metavar="LIST", help=f"what it is good for: {','.join(SCOPES)} (inference)")
+        parser.add_argument("--models", metavar="LIST", help="the models that it may use, as mistral,llama3* (all)")
         parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
 
-    def handle(self, *, label: str | None, expires: str | None, quiet: bool, **_options: Any) -> None:
+    def handle(self, *, label: str | None, expires: str | None, quiet: bool, **options: Any) -> None:
         """Issues the key and prints it."""
+        fields = {name: options[name] for name in FIELDS if options[name] is not None}
         try:
             moment = parse_expiry(expires, timezone.now()) if expires else None
-            key, secret = Key.objects.issue(label=_ask() if label is None else label, expires=moment)
+            key, secret = Key.objects.issue(label=_ask() if label is None else label, expires=moment, **fields)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         except ValueError as error:

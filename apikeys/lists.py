@@ -1,0 +1,52 @@
+"""Lists that people type: scopes, models, routes, addresses, separated by commas or on lines of their own."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from django.core.exceptions import ValidationError
+
+# What a key may be good for.
+SCOPES = {
+    "inference": "ask models, and list them",
+    "manage": "fetch, make and delete models, and change what all share",
+    "keys": "issue and change keys through the API",
+}
+MOST_PARTS = 100
+_separators = re.compile(r"[,\s]+")
+_is_pattern = re.compile(r"[A-Za-z0-9_.:/*-]{1,350}").fullmatch
+
+
+@lru_cache(maxsize=4096)
+def parts(text: str) -> tuple[str, ...]:
+    """Returns the list's parts, each once, in their order.  Equal texts share one tuple: many keys have the same."""
+    return tuple(dict.fromkeys(part for part in _separators.split(text) if part))
+
+
+@lru_cache(maxsize=256)
+def scopes(text: str) -> frozenset[str]:
+    """Returns the list's parts as a set; equal texts share one."""
+    return frozenset(parts(text))
+
+
+def joined(text: str) -> str:
+    """Returns a list as it is stored: separated by commas alone."""
+    return ",".join(parts(text))
+
+
+def known_scopes(text: str) -> None:
+    """Refuses an empty list, and a scope that does not exist."""
+    unknown = [part for part in parts(text) if part not in SCOPES]
+    if unknown or not parts(text):
+        what = f"{unknown[0]!r} is no scope" if unknown else "A key needs a scope"
+        raise ValidationError(f"{what}: choose among {', '.join(SCOPES)}.")
+
+
+def model_patterns(text: str) -> None:
+    """Refuses what can be no pattern of a model's name, and more of them than anybody needs."""
+    if len(parts(text)) > MOST_PARTS:
+        raise ValidationError(f"That are too many models: list at most {MOST_PARTS}, with * for what they share.")
+    for part in parts(text):
+        if not _is_pattern(part):
+            raise ValidationError(f"{part!r} is no model: write it like mistral, mistral:7b, llama3* or me/*.")

@@ -1,0 +1,96 @@
+"""Sets of keys, and what can be done to many at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from apikeys.models.revision import KeyRevision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from apikeys.models.key import Key
+
+USES_A_STATEMENT = 400
+
+
+class KeyIsKept(Exception):
+    """A key was to be deleted; keys are revoked and kept, so that the account of their use stays whole."""
+
+
+class RevocationIsFinal(Exception):
+    """A revoked key was to be changed or brought back; issue a new one instead."""
+
+
+class KeyQuerySet(models.QuerySet["Key"]):
+    """Sets of keys, by what people want to know of them; every change made through them is numbered."""
+
+    def issue(self, *, label: str, **fields: Any) -> tuple[Key, str]:
+        """Makes and stores a key with these fields; returns it with its secret, which is kept nowhere.
+
+        Raises ValidationError when the label is no printable line of up to 100 characters, `expires` has passed, or
+        another field is not what it must be.
+        """
+        key = self.model(label=label.strip(), **fields)
+        secret = key.give_secret()
+        key.full_clean()
+        key.save(force_insert=True)
+        return key, secret
+
+    def not_revoked(self) -> KeyQuerySet:
+        """Leaves out the revoked keys."""
+        return self.filter(revoked_at=None)
+
+    def usable(self) -> KeyQuerySet:
+        """Leaves out the revoked and the expired keys."""
+        return self.not_revoked().exclude(expires__lte=timezone.now())
+
+    def changed_since(self, revision: int) -> KeyQuerySet:
+        """Returns what changed after that number, in order."""
+        return self.filter(revision__gt=revision).order_by("revision", "pk")
+
+    def last_revision(self) -> int:
+        """Returns the greatest number that any of these keys has."""
+        return self.aggregate(last=models.Max("revision"))["last"] or 0
+
+    def revoke(self) -> int:
+        """Revokes these keys for good; returns how many were not revoked before."""
+        with transaction.atomic():
+            revision = KeyRevision.take()
+            return models.QuerySet.update(self.not_revoked(), revoked_at=timezone.now(), revision=revision)
+
+    def note_uses(self, uses: Mapping[str, float]) -> None:
+        """Stores when keys (by id) were last used, in epoch seconds.  No change to a key, hence not numbered."""
+        ids = list(uses)
+        for start in range(0, len(ids), USES_A_STATEMENT):
+            part = ids[start : start + USES_A_STATEMENT]
+            times = [models.When(key_id=i, then=models.Value(datetime.fromtimestamp(uses[i], UTC))) for i in part]
+            last_used = models.Case(*times, output_field=models.DateTimeField())
+            models.QuerySet.update(self.filter(key_id__in=part), last_used=last_used)
+
+    def update(self, **changes: Any) -> int:
+        """Changes these keys and numbers the change; raises RevocationIsFinal if it touches `revoked_at`."""
+        if "revoked_at" in changes:
+            raise RevocationIsFinal("revoked_at is set by revoke() alone")
+        with transaction.atomic():
+            return super().update(**{**changes, "revision": KeyRevision.take()})
+
+    def bulk_create(self, objs: Iterable[Key], *args: Any, **kwargs: Any) -> list[Key]:
+        """Stores many new keys under one number."""
+        made = list(objs)
+        with transaction.atomic():
+            revision = KeyRevision.take()
+            for key in made:
+                key.revision = revision
+            return super().bulk_create(made, *args, **kwargs)
+
+    def delete(self) -> NoReturn:
+        """Refuses: raises KeyIsKept."""
+        raise KeyIsKept("Keys are never deleted: revoke them.")
+
+    # Django's own mark: a manager does not offer this method.
+    delete.queryset_only = True  # type: ignore[attr-defined] # functions take attributes, mypy does not know
