@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer
-from tests.proxy.wire import ask, events
+from tests.proxy.wire import ask, asked, events
 
 PATH = "/api/v1/chat"
 TOOL = {
@@ -86,4 +86,4 @@ def test_a_conversation_that_is_none_is_refused_and_named(
     answer = ask(gateway, PATH, {"messages": messages})
     assert answer.status == 400
     assert named in answer.json()["message"]
-    assert stub.requests() == []
+    assert asked(stub) == []

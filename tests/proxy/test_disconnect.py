@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.stub_client import Recorded, StubProcess
 from tests.harness import GatewayServer, wait_until
-from tests.proxy.wire import Client, process_of
+from tests.proxy.wire import Client, asked, process_of
 
 GENERATE = "/api/v1/generate"
 
@@ -88,7 +88,7 @@ def client_of(gateway: GatewayServer) -> Iterator[Client]:
 
 
 def ended(stub: StubProcess) -> list[Recorded]:
-    return [request for request in stub.requests() if request.ended]
+    return [request for request in asked(stub) if request.ended]
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["politely", "with a reset"])
@@ -113,7 +113,7 @@ def test_a_client_that_leaves_while_it_sends_asks_for_nothing(stub: StubProcess,
         client.ask(GENERATE, b'{"prompt": "never ', Content_Length="1000")
         client.leave()
     wait_until(lambda: gateway.log().count("ended=left") > before, 5, gateway.log)
-    assert stub.requests() == []
+    assert asked(stub) == []
     assert "Unforeseen" not in gateway.log()
 
 
@@ -137,7 +137,7 @@ def test_a_client_that_reads_to_the_end_cancels_nothing(stub: StubProcess, gatew
         with client_of(gateway) as client:
             client.ask(GENERATE, {"prompt": "a b c", "stream": stream})
             assert client.answer().status == 200
-    assert [request.ended for request in stub.requests()] == ["done", "done"]
+    assert [request.ended for request in asked(stub)] == ["done", "done"]
 
 
 def leave_often(stub: StubProcess, gateway: GatewayServer, times: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer
 from tests.proxy.inside import Body, exchange, upstream_of, valid_key
-from tests.proxy.wire import Answer, Client, ask, chunk, error_of, events
+from tests.proxy.wire import Answer, Client, ask, asked, chunk, error_of, events
 
 GENERATE = "/api/v1/generate"
 PROMPT = "nobody's business"
@@ -87,12 +87,12 @@ def words(answer: Answer, status: int) -> str:
 def test_a_body_that_is_none_is_named(stub: StubProcess, gateway: GatewayServer, body: bytes, named: str) -> None:
     message = refusal(ask(gateway, GENERATE, body), 400, "bad_request")
     assert named in message
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 def test_a_completion_needs_a_prompt(stub: StubProcess, gateway: GatewayServer) -> None:
     assert "'prompt' is missing" in refusal(ask(gateway, "/api/v1/completions", {}), 400, "bad_request")
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 # 401
@@ -115,7 +115,7 @@ def test_without_a_key_nothing_is_served(stub: StubProcess, gateway: GatewayServ
     answer = ask(gateway, GENERATE, {"prompt": "a"}, key=False, **headers)
     assert "key" in refusal(answer, 401, "unauthorized")
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 def test_two_keys_that_differ_are_refused(stub: StubProcess, gateway: GatewayServer) -> None:
@@ -179,7 +179,7 @@ def test_a_path_that_is_in_no_table_does_not_exist(
 ) -> None:
     body = {"prompt": "a", "model": "a", "messages": []}
     assert "/docs" in words(ask(gateway, path, body, key=key), 404)
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/generate/", "/nothing", "//api/x", "/API/V1/generate"])
@@ -196,7 +196,7 @@ def test_other_methods_are_not_taken(stub: StubProcess, gateway: GatewayServer, 
     assert answer.headers["x-request-id"]
     if method != "HEAD":
         assert "POST" in refusal(answer, 405, "method_not_allowed")
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 def test_a_head_request_gets_a_head_alone(gateway: GatewayServer) -> None:
@@ -254,7 +254,7 @@ def test_what_is_no_request_is_refused_in_json(stub: StubProcess, gateway: Gatew
         refusal(answer, 400, "bad_request")
         assert answer.headers["connection"] == "close"
         assert client.is_closed()
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 @pytest.mark.parametrize("host", ["evil.example", "", "localhost:x", "localhost, evil.example", "<script>"])
@@ -262,7 +262,7 @@ def test_what_is_no_request_is_refused_in_json(stub: StubProcess, gateway: Gatew
 def test_a_strange_host_is_refused_in_json(stub: StubProcess, gateway: GatewayServer, path: str, host: str) -> None:
     answer = ask(gateway, path, {"prompt": "a"}, Host=host)
     assert "ALLOWED_HOSTS" in words(answer, 400)
-    assert stub.requests() == []
+    assert asked(stub) == []
 
 
 def test_an_old_client_without_a_host_is_refused_in_json(gateway: GatewayServer) -> None:
@@ -302,7 +302,7 @@ def test_the_body_behind_an_offer_is_a_body_however_it_comes(stub: StubProcess, 
             for at in range(len(request)):
                 client.send(request[at : at + 1])
             assert client.answer().json()["response"] == "GET /api/x HTTP/1.1"
-    assert len(stub.requests()) == 6
+    assert len(asked(stub)) == 6
 
 
 # The request's id

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer
-from tests.proxy.wire import ask, events
+from tests.proxy.wire import ask, asked, events
 
 PATH = "/api/v1/generate"
 
@@ -106,7 +106,7 @@ def test_fields_that_nobody_here_knows_pass_through(stub: StubProcess, gateway: 
 
 def test_only_the_post_reaches_the_upstream(stub: StubProcess, gateway: GatewayServer) -> None:
     ask(gateway, PATH + "?model=other&stream=true", {"prompt": "a"})
-    (request,) = stub.requests()
+    (request,) = asked(stub)
     assert (request.method, request.target) == ("POST", "/api/generate")
 
 
@@ -120,7 +120,7 @@ def test_requests_on_one_connection_are_answered_in_turn(gateway: GatewayServer)
 def test_connections_to_the_upstream_are_used_again(stub: StubProcess, gateway: GatewayServer) -> None:
     for number in range(10):
         assert ask(gateway, PATH, {"prompt": f"again {number}", "stream": number % 2 == 0}).status == 200
-    assert len({request.connection for request in stub.requests()}) == 1
+    assert len({request.connection for request in asked(stub)}) == 1
 
 
 def test_the_word_done_within_an_answer_ends_nothing(gateway: GatewayServer) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer, wait_until
-from tests.proxy.wire import END, STREAM_HEAD, Answer, Client, FakeUpstream, Peer, ask, chunk, error_of, events
+from tests.proxy.wire import END, STREAM_HEAD, Answer, Client, FakeUpstream, Peer, ask, asked, chunk, error_of, events
 
 GENERATE = "/api/v1/generate"
 LINE = b'{"model":"m","response":"a","done":false}\n'
@@ -192,7 +192,7 @@ def test_cookies_of_the_upstream_go_nowhere(stub: StubProcess, gateway: GatewayS
         assert answer.status == 200
         assert "set-cookie" not in answer.headers
     assert ask(gateway, GENERATE, {"prompt": "b"}).status == 200
-    assert [request.header("cookie") for request in stub.requests()] == [None] * 3
+    assert [request.header("cookie") for request in asked(stub)] == [None] * 3
 
 
 def test_headers_of_the_upstream_stay_there(fake: FakeUpstream, faked_gateway: GatewayServer) -> None:
@@ -294,7 +294,7 @@ def test_an_end_that_lags_behind_its_mark_keeps_no_client_waiting(stub: StubProc
             assert events(client.answer().body)[-1].endswith(b'"eval_duration":5000000}')
         assert len(stub.under_way()) > 0
     stub.wait_for(lambda stub: not stub.under_way())
-    assert [request.ended for request in stub.requests()] == ["done"] * 3
+    assert [request.ended for request in asked(stub)] == ["done"] * 3
 
 
 def test_a_last_line_without_a_newline_counts(fake: FakeUpstream, faked_gateway: GatewayServer) -> None:

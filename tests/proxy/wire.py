@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from benchmarks.stub_client import Recorded, StubProcess
 from tests.harness import GatewayServer
 
 RESET = struct.pack("ii", 1, 0)
@@ -135,6 +136,11 @@ def ask(server: GatewayServer, path: str, body: object = None, **how: Any) -> An
     with Client(server) as client:
         client.ask(path, body, **how)
         return client.answer(bodiless=how.get("method") == "HEAD")
+
+
+def asked(stub: StubProcess) -> list[Recorded]:
+    """Returns the requests for inference that reached the stub; the gateway asks for listings of its own accord."""
+    return [request for request in stub.requests() if request.method == "POST"]
 
 
 def process_of(server: GatewayServer) -> psutil.Process:
