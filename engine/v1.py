@@ -14,6 +14,7 @@ from engine.exchange import JSON, SSE, Exchange
 from engine.frames import is_progress, payload
 from engine.llama import Llama
 from engine.model import NAME
+from engine.responses import ResponseOrder
 from engine.wire import dumps, loads
 
 CHAT = "/v1/chat/completions"
@@ -30,6 +31,8 @@ WHOLE: dict[str, Callable[[list[native.Body]], native.Body]] = {
     RESPONSES: whole.response,
     MESSAGES: whole.message,
 }
+# What llama.cpp leaves out of the frames of a stream, and Ollama does not.
+MISSING: dict[str, type[MessageCounts | ResponseOrder]] = {MESSAGES: MessageCounts, RESPONSES: ResponseOrder}
 # Where llama.cpp reports its progress in frames that can be told from the others.
 REPORTING = frozenset({CHAT, COMPLETIONS})
 
@@ -63,16 +66,16 @@ class Pass:
             request["return_progress"] = True
         if exchange.path == CHAT and not stream:
             request["stream_options"] = {"include_usage": True}
-        counts = MessageCounts() if exchange.path == MESSAGES else None
+        missing = MISSING[exchange.path]() if exchange.path in MISSING else None
         events: list[native.Body] = []
         async with self.turns, self.llama.post(exchange.path, request) as reply:
-            async for frame in reply.frames():
-                if is_progress(frame) and exchange.path in REPORTING:
+            async for given in reply.frames():
+                if is_progress(given) and exchange.path in REPORTING:
                     continue
-                counted = counts.amend(frame) if counts else frame
+                frame = missing.amend(given) if missing else given
                 if stream:
-                    await exchange.piece(counted, SSE)
-                elif (event := payload(counted)) is not None:
+                    await exchange.piece(frame, SSE)
+                elif (event := payload(frame)) is not None:
                     reply.check(event)
                     events.append(event)
         if stream:

@@ -66,6 +66,9 @@ def test_a_response_is_streamed_and_whole(client: httpx.Client) -> None:
     streamed = events(client, *RESPONSE)
     assert streamed[0]["type"] == "response.created"
     assert streamed[-1]["type"] == "response.completed"
+    assert [event["sequence_number"] for event in streamed] == list(range(len(streamed)))
+    deltas = [event for event in streamed if event["type"] == "response.output_text.delta"]
+    assert {(event["output_index"], event["content_index"]) for event in deltas} == {(0, 0)}
     answer = whole(client, *RESPONSE)
     assert answer["output"][0]["content"][0]["text"]
     assert answer["usage"]["output_tokens"] <= 4
