@@ -45,9 +45,9 @@ class Body(httpx.AsyncByteStream):
 
 
 class Upload(httpx.AsyncByteStream):
-    """A request body of a known size that comes bit by bit."""
+    """A request body that comes bit by bit; of an unknown size (None) it travels in chunks."""
 
-    def __init__(self, parts: AsyncIterator[bytes], size: int) -> None:
+    def __init__(self, parts: AsyncIterator[bytes], size: int | None) -> None:
         self.parts = parts
         self.size = size
 
@@ -228,7 +228,9 @@ class Upstream:
         """
         target = self.target(method, path)
         if isinstance(body, Upload):
-            headers = httpx.Headers([*target.headers.multi_items(), ("Content-Length", str(body.size))])
+            headers = httpx.Headers(target.headers)
+            if body.size is not None:
+                headers["Content-Length"] = str(body.size)
             request = httpx.Request(method, target.url, headers=headers, stream=body)
         else:
             request = httpx.Request(

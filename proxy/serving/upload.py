@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
-from gateway.rest import Refusal
 from proxy.body import ClientGone
 from proxy.exceptions import BodyTimeout
 from proxy.running import running
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
 async def upload(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Serves `POST /api/blobs/{digest}`; Ollama checks the digest."""
     size = request.META.get("CONTENT_LENGTH", "")
-    if not size.isdigit():
-        raise Refusal(411, "The size of the file is missing: send a Content-Length.", kind="length_required")
-    body = Upload(parts(call, request), int(size))
+    body = Upload(parts(call, request), int(size) if size.isdigit() else None)
     content = await ask_whole(call, "POST", upstream_path(route, request.argument), body)
     return HttpResponse(content, content_type="text/plain", status=201)
 
