@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usage.ledger import (
+    CONCURRENCY,
+    DAY,
+    MONTH,
+    OUTPUT,
+    REQUESTS,
+    TOKENS,
+    TOTAL,
+    Allowance,
+    Clock,
+    Exhausted,
+    Ledger,
+    Reservation,
+)
+
+NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+STEP = 256
+
+
+class Watch:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, lambda: NOON + self.now - 1000.0)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def ledger(watch: Watch) -> Ledger:
+    return Ledger(STEP, watch.clock())
+
+
+def key(dimension: str, amount: int, subject: str = "key:a") -> Allowance:
+    return Allowance(subject, dimension, amount)
+
+
+def refused(ledger: Ledger, *held: Allowance, prompt: int = 1, cap: int | None = None) -> Exhausted:
+    with pytest.raises(Exhausted) as caught:
+        ledger.reserve(held, prompt, cap)
+    return caught.value
+
+
+def test_exactly_as_many_requests_as_allowed_are_admitted_at_once(ledger: Ledger) -> None:
+    admitted = 0
+    for _ in range(50):
+        try:
+            ledger.reserve([key(REQUESTS, 10)], 1, None)
+            admitted += 1
+        except Exhausted:
+            pass
+    assert admitted == 10
+
+
+@given(st.lists(st.floats(0, 30), max_size=200), st.integers(1, 12))
+def test_no_sixty_seconds_ever_hold_more_requests_than_the_limit(pauses: list[float], limit: int) -> None:
+    watch = Watch()
+    ledger = Ledger(STEP, watch.clock())
+    admitted = []
+    for pause in pauses:
+        watch.now += pause
+        try:
+            ledger.reserve([key(REQUESTS, limit)], 1, None)
+        except Exhausted:
+            continue
+        admitted.append(watch.now)
+    for first in admitted:
+        assert sum(first <= when < first + 60 for when in admitted) <= limit
+
+
+def test_a_client_that_waits_as_told_is_let_in(ledger: Ledger, watch: Watch) -> None:
+    limit = key(REQUESTS, 2)
+    for _ in range(2):
+        ledger.reserve([limit], 1, None)
+    watch.now += 20
+    for _ in range(5):
+        wait = refused(ledger, limit).wait
+        assert wait == pytest.approx(40)
+    watch.now += wait
+    ledger.reserve([limit], 1, None)
+
+
+def test_refusals_are_counted_apart_and_bounded(ledger: Ledger, watch: Watch) -> None:
+    limit = key(REQUESTS, 1)
+    ledger.reserve([limit], 1, None)
+    for _ in range(1000):
+        refused(ledger, limit)
+    assert len(ledger.account("key:a").refusals.times) == 10
+    watch.now += 60
+    ledger.reserve([limit], 1, None)
+
+
+def test_a_request_is_taken_from_all_allowances_or_from_none(ledger: Ledger) -> None:
+    mine, ours = key(REQUESTS, 5), key(REQUESTS, 1, "team:x")
+    ledger.reserve([mine, ours], 1, None)
+    assert refused(ledger, mine, ours).allowance == ours
+    assert ledger.room(mine)[0] == 4
+
+
+def test_calls_in_flight_free_their_place_when_they_are_settled(ledger: Ledger) -> None:
+    limit = key(CONCURRENCY, 2)
+    first, _ = ledger.reserve([limit], 1, None), ledger.reserve([limit], 1, None)
+    refused(ledger, limit)
+    first.settle(5)
+    first.settle(5)
+    ledger.reserve([limit], 1, None)
+    refused(ledger, limit)
+
+
+def test_tokens_a_minute_admit_a_burst_and_then_an_even_flow(ledger: Ledger, watch: Watch) -> None:
+    limit = key(TOKENS, 6000)  # 100 a second, 1,000 at once
+    held = ledger.reserve([limit], 900, 100)
+    held.settle(1000)
+    wait = refused(ledger, limit, prompt=50, cap=50).wait
+    assert wait == pytest.approx(1.0)
+    watch.now += wait
+    ledger.reserve([limit], 50, 50)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 400)), max_size=150))
+def test_no_minute_holds_more_tokens_than_the_limit_its_burst_and_one_request(asked: list[tuple[float, int]]) -> None:
+    watch = Watch()
+    ledger = Ledger(STEP, watch.clock())
+    taken: list[tuple[float, int]] = []
+    for pause, tokens in asked:
+        watch.now += pause
+        try:
+            ledger.reserve([key(TOKENS, 600)], tokens, 1).settle(tokens + 1)
+        except Exhausted:
+            continue
+        taken.append((watch.now, tokens + 1))
+    for first, _ in taken:
+        assert sum(tokens for when, tokens in taken if first <= when < first + 60) <= 700 + 401
+
+
+def test_what_was_reserved_and_not_used_is_given_back(ledger: Ledger) -> None:
+    limit = key(DAY, 1000)
+    held = ledger.reserve([limit], 100, None)
+    assert ledger.room(limit)[0] == 1000 - 100 - STEP
+    held.settle(130)
+    assert ledger.room(limit)[0] == 870
+
+
+def test_a_call_without_a_cap_reserves_a_first_portion_and_more_in_steps(ledger: Ledger) -> None:
+    limit = key(DAY, 1000)
+    held = ledger.reserve([limit], 100, None)
+    assert (held.output, held.cap) == (256, 900)
+    assert [held.extend() for _ in range(4)] == [True, True, True, False]
+    assert held.tokens == 1000
+
+
+def test_the_cap_is_lowered_to_what_is_left(ledger: Ledger) -> None:
+    limit = key(DAY, 150)
+    assert ledger.reserve([limit], 100, 4000).cap == 50
+    assert refused(ledger, limit, prompt=10).wait == pytest.approx(12 * 3600)
+
+
+def test_a_spent_budget_is_whole_again_when_its_period_ends(ledger: Ledger, watch: Watch) -> None:
+    day, month, total = key(DAY, 300), key(MONTH, 10_000), key(TOTAL, 100_000)
+    ledger.reserve([day, month, total], 100, 200).settle(300)
+    spent = refused(ledger, day, month, total)
+    assert spent.spent
+    assert spent.allowance == day
+    watch.now += spent.wait
+    ledger.reserve([day, month, total], 100, 200)
+    assert ledger.room(month)[0] == 10_000 - 600
+
+
+def test_a_budget_of_all_time_never_comes_back(ledger: Ledger) -> None:
+    ledger.reserve([key(TOTAL, 10)], 5, 5).settle(10)
+    assert refused(ledger, key(TOTAL, 10)).wait == float("inf")
+
+
+def test_output_tokens_a_request_lower_the_cap(ledger: Ledger) -> None:
+    assert ledger.reserve([key(OUTPUT, 100)], 5, None).cap == 100
+    assert ledger.reserve([key(OUTPUT, 100)], 5, 50).cap == 50
+    assert ledger.reserve([], 5, None).cap is None
+
+
+def test_what_was_spent_before_the_start_counts(ledger: Ledger) -> None:
+    ledger.restore({("key:a", DAY): 950})
+    assert ledger.reserve([key(DAY, 1000)], 10, None).cap == 40
+
+
+def stream(ledger: Ledger, held: Reservation, tokens: int) -> int:
+    """Plays a call that wants to say so many tokens; returns how many it said."""
+    said = 0
+    while said < tokens and (held.cap is None or said < held.cap):
+        if said >= held.output and not held.extend():
+            break
+        said += 1
+    return said
+
+
+@given(st.randoms(use_true_random=False), st.integers(500, 20_000))
+def test_a_budget_is_overspent_by_the_estimates_error_at_most(dice: random.Random, amount: int) -> None:
+    ledger = Ledger(STEP, Watch().clock())
+    limit = key(DAY, amount, "team:x")
+    spent, error = 0, 0
+    running: list[tuple[Reservation, int, int]] = []
+    for _ in range(200):
+        estimate, truth = dice.randint(1, 50), dice.randint(1, 60)
+        try:
+            held = ledger.reserve([limit], estimate, dice.choice([None, 10, 5000]))
+        except Exhausted:
+            pass
+        else:
+            error += max(0, truth - estimate)
+            running.append((held, truth, dice.randint(0, 600)))
+        if running and dice.random() < 0.6:
+            held, prompt, tokens = running.pop(dice.randrange(len(running)))
+            spent += (used := prompt + stream(ledger, held, tokens))
+            held.settle(used)
+    for held, prompt, tokens in running:
+        spent += (used := prompt + stream(ledger, held, tokens))
+        held.settle(used)
+    assert spent <= amount + error
+    assert ledger.account("team:x").budgets[DAY].promised == 0
+    assert ledger.account("team:x").budgets[DAY].spent == spent

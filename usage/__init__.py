@@ -1,0 +1,1 @@
+"""What it may and did cost: limits, the journal, records, reports."""

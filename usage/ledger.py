@@ -1,0 +1,242 @@
+"""What may still be spent: reserved before a call is sent on, settled after it.
+
+A request must fit every allowance that applies to it (its key's, its owner's, its team's); it is taken from all of them
+or from none.  Nothing here waits, so on one event loop no other request comes between looking and taking.
+
+A call reserves its prompt's estimate and a first portion of output, and more in steps as the meter counts.  A budget is
+thus overspent by the error of the prompt's estimate and one step at most; images and thinking that a model does not
+show count when Ollama says so, at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from usage.windows import (
+    Budget,
+    SlidingMinute,
+    TokenRate,
+    day_of,
+    month_of,
+    seconds_to_next_month,
+    seconds_to_tomorrow,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+# The dimensions of allowances.
+REQUESTS, TOKENS, CONCURRENCY = "requests_per_minute", "tokens_per_minute", "concurrency"
+DAY, MONTH, TOTAL = "tokens_per_day", "tokens_per_month", "tokens_total"
+OUTPUT = "output_tokens"
+DIMENSIONS = (REQUESTS, TOKENS, CONCURRENCY, DAY, MONTH, TOTAL, OUTPUT)
+BUDGETS = (DAY, MONTH, TOTAL)
+
+# Refused requests have a window of their own, this many times the limit: Retry-After stays true for the limit itself.
+REFUSALS = 10
+# How long a client is told to wait for another call of its own to end, in seconds.
+CONCURRENCY_WAIT = 1.0
+
+
+class Allowance(NamedTuple):
+    """How much of one dimension one subject may have; a subject is `key:…`, `owner:…` or `team:…`."""
+
+    subject: str
+    dimension: str
+    amount: int
+
+
+class Exhausted(Exception):
+    """An allowance has no room: which, for how many seconds, and whether it is a budget that is spent."""
+
+    def __init__(self, allowance: Allowance, wait: float) -> None:
+        super().__init__(allowance.dimension)
+        self.allowance = allowance
+        self.wait = wait
+        self.spent = allowance.dimension in BUDGETS
+
+
+class Clock(NamedTuple):
+    """Where the time comes from; tests bring their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    time: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class Account:
+    """The counters of one subject."""
+
+    requests: SlidingMinute = field(default_factory=SlidingMinute)
+    refusals: SlidingMinute = field(default_factory=SlidingMinute)
+    tokens: TokenRate = field(default_factory=TokenRate)
+    running: int = 0
+    budgets: dict[str, Budget] = field(default_factory=lambda: {name: Budget() for name in BUDGETS})
+
+
+class Ledger:
+    """All accounts of this process."""
+
+    def __init__(self, step: int, clock: Clock | None = None) -> None:
+        self.step = step
+        self.clock = clock or Clock()
+        self.accounts: dict[str, Account] = {}
+
+    def account(self, subject: str) -> Account:
+        """Returns a subject's account, a new one where it has none."""
+        account = self.accounts.get(subject)
+        if account is None:
+            account = self.accounts[subject] = Account()
+        return account
+
+    def reserve(self, allowances: Iterable[Allowance], prompt: int, cap: int | None) -> Reservation:
+        """Takes what one call needs, or raises Exhausted and takes nothing.
+
+        `prompt` is its estimated tokens, `cap` the most output that it asks for.
+        """
+        held = tuple(allowances)
+        now, wall = self.clock.monotonic(), self.clock.time()
+        ceiling = min((one.amount for one in held if one.dimension == OUTPUT), default=None)
+        cap = ceiling if cap is None else (cap if ceiling is None else min(cap, ceiling))
+        portion = self.step if cap is None else min(cap, self.step)
+        for one in held:
+            if one.dimension in BUDGETS:
+                left = self.budget(one, wall).left(one.amount) - prompt
+                portion = min(portion, left)
+                cap = left if cap is None else min(cap, left)
+        for one in held:
+            wait = self.wait(one, prompt + max(portion, 0), portion, now, wall)
+            if wait > 0:
+                self.refuse(held, now)
+                raise Exhausted(one, wait)
+        return Reservation(self, held, prompt, max(portion, 0), cap, now)
+
+    def wait(self, one: Allowance, tokens: int, portion: int, now: float, wall: float) -> float:
+        """Returns in how many seconds an allowance has room; 0.0 for now."""
+        account, limit = self.account(one.subject), one.amount
+        match one.dimension:
+            case "requests_per_minute":
+                return max(account.requests.wait(limit, now), account.refusals.wait(limit * REFUSALS, now))
+            case "tokens_per_minute":
+                return account.tokens.wait(limit, tokens, now)
+            case "concurrency":
+                return 0.0 if account.running < limit else CONCURRENCY_WAIT
+            case "tokens_per_day":
+                return 0.0 if portion > 0 else seconds_to_tomorrow(wall)
+            case "tokens_per_month":
+                return 0.0 if portion > 0 else seconds_to_next_month(wall)
+            case "tokens_total":
+                return 0.0 if portion > 0 else float("inf")
+        return 0.0
+
+    def refuse(self, held: tuple[Allowance, ...], now: float) -> None:
+        """Counts a refusal where requests are counted, up to what counts at all."""
+        for one in held:
+            if one.dimension == REQUESTS:
+                refusals = self.account(one.subject).refusals
+                if refusals.left(one.amount * REFUSALS, now):
+                    refusals.take(now)
+
+    def budget(self, one: Allowance, wall: float) -> Budget:
+        """Returns the budget behind an allowance, in its present period."""
+        budget = self.account(one.subject).budgets[one.dimension]
+        if one.dimension == DAY:
+            budget.turn(day_of(wall))
+        elif one.dimension == MONTH:
+            budget.turn(month_of(wall))
+        return budget
+
+    def restore(self, spent: Mapping[tuple[str, str], int]) -> None:
+        """Takes over what was spent before this process began, by subject and budget."""
+        wall = self.clock.time()
+        for (subject, dimension), tokens in spent.items():
+            self.budget(Allowance(subject, dimension, 0), wall).spent += tokens
+
+    def room(self, one: Allowance) -> tuple[int, float]:
+        """Returns how much of an allowance is left, and in how many seconds it is whole again."""
+        account, now, wall = self.account(one.subject), self.clock.monotonic(), self.clock.time()
+        match one.dimension:
+            case "requests_per_minute":
+                left = account.requests.left(one.amount, now)
+                times = account.requests.times
+                return left, (times[-1] + 60 - now) if times else 0.0
+            case "tokens_per_minute":
+                return account.tokens.left(one.amount, now), max(0.0, account.tokens.due - now)
+            case "concurrency":
+                return max(0, one.amount - account.running), 0.0
+            case "tokens_per_day":
+                return max(0, self.budget(one, wall).left(one.amount)), seconds_to_tomorrow(wall)
+            case "tokens_per_month":
+                return max(0, self.budget(one, wall).left(one.amount)), seconds_to_next_month(wall)
+            case "tokens_total":
+                return max(0, self.budget(one, wall).left(one.amount)), float("inf")
+        return one.amount, 0.0
+
+
+class Reservation:
+    """What one call holds of its allowances until it is settled."""
+
+    __slots__ = ("cap", "held", "ledger", "output", "prompt", "settled", "taken_at")
+
+    def __init__(  # noqa: PLR0913 -- made in one place
+        self, ledger: Ledger, held: tuple[Allowance, ...], prompt: int, output: int, cap: int | None, now: float
+    ) -> None:
+        self.ledger = ledger
+        self.held = held
+        self.prompt = prompt
+        self.output = output
+        self.cap = cap
+        self.taken_at = now
+        self.settled = False
+        self.promise(prompt + output)
+        for one in held:
+            account = ledger.account(one.subject)
+            if one.dimension == REQUESTS:
+                account.requests.take(now)
+            elif one.dimension == CONCURRENCY:
+                account.running += 1
+
+    @property
+    def tokens(self) -> int:
+        """The tokens that are reserved now."""
+        return self.prompt + self.output
+
+    def promise(self, tokens: int) -> None:
+        """Takes tokens from every allowance that counts them; a negative number gives some back."""
+        ledger, now, wall = self.ledger, self.ledger.clock.monotonic(), self.ledger.clock.time()
+        for one in self.held:
+            if one.dimension in BUDGETS:
+                ledger.budget(one, wall).promised += tokens
+            elif one.dimension == TOKENS:
+                ledger.account(one.subject).tokens.take(one.amount, tokens, now)
+
+    def extend(self) -> bool:
+        """Reserves another step of output; returns whether there was anything left to reserve."""
+        wall = self.ledger.clock.time()
+        more = min(
+            (self.ledger.budget(one, wall).left(one.amount) for one in self.held if one.dimension in BUDGETS),
+            default=self.ledger.step,
+        )
+        more = min(more, self.ledger.step)
+        if more <= 0:
+            return False
+        self.promise(more)
+        self.output += more
+        return True
+
+    def settle(self, tokens: int) -> None:
+        """Charges what the call really cost and gives the rest back, once."""
+        if self.settled:
+            return
+        self.settled = True
+        self.promise(tokens - self.tokens)
+        ledger, wall = self.ledger, self.ledger.clock.time()
+        for one in self.held:
+            if one.dimension in BUDGETS:
+                budget = ledger.budget(one, wall)
+                budget.promised -= tokens
+                budget.spent += tokens
+            elif one.dimension == CONCURRENCY:
+                ledger.account(one.subject).running -= 1
