@@ -58,7 +58,7 @@ class MachineLane:
                 await sending.last_words(refusal_of(error), FAILED)
         except asyncio.CancelledError:
             # Whoever wanted this task to end has what he wanted; raised any further it would be logged as a failure.
-            call.outcome.ended = LEFT
+            call.outcome.ended = CUT if scope.get("cut") else LEFT
         finally:
             live.calls.discard(call)
             call.finish()
@@ -108,9 +108,11 @@ class Sending:
         """Sends a whole response, or a stream until it ends."""
         if isinstance(response, EventStream):
             self.stream = response
+            outcome = self.call.outcome
             await self.start(response)
             async for frames in response:
                 self.unsent = frames
+                outcome.sent_bytes += len(frames)
                 await self.send({"type": "http.response.body", "body": frames, "more_body": True})
                 self.unsent = b""
             await self.send({"type": "http.response.body"})
@@ -118,6 +120,7 @@ class Sending:
             content = response.content
             response.headers["Content-Length"] = str(len(content))
             await self.start(response)
+            self.call.outcome.sent_bytes = len(content)
             await self.send({"type": "http.response.body", "body": content})
             self.call.outcome.ended = self.call.outcome.ended or DONE
 

@@ -144,6 +144,8 @@ class CappedProtocol(DecliningProtocol):
         """Drops a client that read nothing since the last look; a slow one gets another."""
         unread = self.transport.get_write_buffer_size()
         if unread >= self.unread:
+            if self.cycle is not None:
+                self.cycle.scope["cut"] = True  # type: ignore[typeddict-unknown-key]  # for whoever reports the call
             self.transport.abort()
             return
         self.unread = unread

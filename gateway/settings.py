@@ -143,7 +143,7 @@ CORS_ALLOW_HEADERS = [
     "anthropic-dangerous-direct-browser-access",
     "anthropic-version",
 ]
-CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["retry-after", "x-gateway-changed", "x-request-id", "x-should-retry"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -73,7 +73,8 @@ class Outcome:
     status: int = 0
     ended: str = ""
     first_byte: float | None = None
-    sent_bytes: int = 0
+    received_bytes: int = 0  # of the request's body
+    sent_bytes: int = 0  # of the answer's body
     dispatched: bool = False  # Ollama was asked
     usage: Usage = field(default_factory=Usage)
 
@@ -87,6 +88,7 @@ class Call:
     __slots__ = (
         "client",
         "deadline",
+        "dialect",
         "facts",
         "finished",
         "holds",
@@ -113,6 +115,7 @@ class Call:
         self.started = monotonic()
         self.task = asyncio.current_task()
         self.route = ""  # the path of the table's row; a path that is in no table is nobody's business
+        self.dialect = ""  # the name of the surface that its client speaks
         self.principal: Principal | None = None
         self.facts: Facts | None = None
         self.reader: Reader | None = None
@@ -176,6 +179,8 @@ class Call:
     def estimate(self) -> None:
         """Fills in what the call cost where Ollama did not come to say it: about a token a frame."""
         outcome = self.outcome
+        if self.reader is not None and outcome.usage.prompt_tokens is None:
+            outcome.usage = self.reader.usage  # it may have come to the counts before the call broke off
         if self.facts is None or not outcome.dispatched or outcome.usage.prompt_tokens is not None:
             return
         if outcome.ended in (REFUSED, FAILED) and self.reader is None:

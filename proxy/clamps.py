@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Ollama reloads the model for everyone when one of these differs from what it is loaded with.
 LOAD_OPTIONS = frozenset(
@@ -17,7 +20,11 @@ LOAD_OPTIONS = frozenset(
 # These do so, or show the model's hidden prompt, as fields of their own.
 LOAD_FIELDS = ("shift", "_debug_render_only")
 
+# A shorter keep_alive, in seconds, is as good as an unload.
+SHORTEST = 1.0
+
 DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+NANOSECOND = 1e-9
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -32,28 +39,23 @@ class Clamps:
 
     def apply(self, payload: dict[str, Any]) -> list[str]:
         """Drops and lowers in place; returns what was changed, for people."""
-        changed: list[str] = []
-        for name in LOAD_FIELDS:
-            if payload.get(name) is not None and name not in self.options:
-                del payload[name]
-                changed.append(f"{name} dropped")
+        changed = drop(payload, [name for name in LOAD_FIELDS if name not in self.options])
         if payload.get("keep_alive") is not None:
             self.clamp_keep_alive(payload, changed)
         options = payload.get("options")
         if isinstance(options, dict):
-            for name in LOAD_OPTIONS & options.keys() - self.options:
+            for name in sorted(LOAD_OPTIONS & options.keys() - self.options):
                 self.clamp_option(options, name, changed)
         return changed
 
     def clamp_keep_alive(self, payload: dict[str, Any], changed: list[str]) -> None:
-        """Drops `keep_alive`, or lowers it."""
-        longest, seconds = self.keep_alive, seconds_of(payload["keep_alive"])
-        if longest is None or not seconds:
-            del payload["keep_alive"]
-            changed.append("keep_alive dropped")
+        """Drops `keep_alive`, or lowers it; what is all but zero would unload the model under everybody's hands."""
+        longest, seconds = self.keep_alive or 0.0, seconds_of(payload["keep_alive"])
+        if longest < SHORTEST or seconds is None or 0 <= seconds < SHORTEST:
+            changed += drop(payload, ["keep_alive"])
         elif seconds < 0 or seconds > longest:
             payload["keep_alive"] = longest
-            changed.append(f"keep_alive={longest:g}")
+            changed.append(f"keep_alive={longest:.12g}")
 
     def clamp_option(self, options: dict[str, Any], name: str, changed: list[str]) -> None:
         """Drops an option, or lowers the one that has a limit."""
@@ -81,15 +83,26 @@ class Clamps:
         return [f"{'options.' if holder is not payload else ''}{field}={limit}"]
 
 
+def drop(payload: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Drops fields that are set; returns what was dropped, for people."""
+    dropped = [name for name in names if payload.get(name) is not None]
+    for name in dropped:
+        del payload[name]
+    return [f"{name} dropped" for name in dropped]
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """Tells whether a JSON value is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def seconds_of(keep_alive: object) -> float | None:
-    """Reads a `keep_alive` as Ollama does: a number of seconds, or a Go duration; None where it is neither."""
+    """Reads a `keep_alive` as Ollama does: a number of seconds, or a Go duration; None where it is neither.
+
+    Ollama counts whole nanoseconds: what is less is zero.
+    """
     if is_number(keep_alive):
-        return float(keep_alive)
+        return whole_nanoseconds(keep_alive)
     if not isinstance(keep_alive, str):
         return None
     sign = -1.0 if keep_alive.startswith("-") else 1.0
@@ -99,4 +112,9 @@ def seconds_of(keep_alive: object) -> float | None:
     parts = DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
-    return sign * sum(float(number) * UNITS[unit] for number, unit in parts)
+    return whole_nanoseconds(sign * sum(float(number) * UNITS[unit] for number, unit in parts))
+
+
+def whole_nanoseconds(seconds: float) -> float:
+    """Returns a time without what Go's durations can't hold."""
+    return 0.0 if abs(seconds) < NANOSECOND else float(seconds)

@@ -118,7 +118,11 @@ class CallTooLong(Refusal):
     """The call took longer than any call may."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(504, f"The call took more than {seconds:g} seconds, the most that one may (MAX_CALL_SECONDS).")
+        super().__init__(
+            504,
+            f"The call took more than {seconds:g} seconds, the most that one may (MAX_CALL_SECONDS).",
+            kind="call_too_long",
+        )
 
 
 class ShuttingDown(Refusal):

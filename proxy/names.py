@@ -43,15 +43,18 @@ class ModelName:
 def readings(text: str) -> tuple[ModelName, ...]:
     """Returns every model that some version of Ollama takes this spelling for; nothing where it is no name.
 
-    There is more than one only for the suffixes `:local` and `:cloud`: a source since 0.17, a tag before.
+    There is more than one only for the suffixes `:local` and `:cloud`: a source since 0.17, a tag before.  The first is
+    what today's Ollama takes, but for a cloud model, which keeps its suffix to be told from the local one.
     """
     plain = text.strip().lower()
     if len(plain) > MAX_NAME or not text.isascii():
         return ()
-    found = [parse(plain)]
     name, _, source = plain.rpartition(":")
-    if source in ("local", "cloud") and name:
-        found.append(parse(name, cloud=source == "cloud"))
+    found = [parse(plain, cloud=plain.endswith("-cloud") and ":" in plain)]
+    if source == "local" and name:
+        found.insert(0, parse(name))
+    if source == "cloud" and name:
+        found.append(parse(name, cloud=True))
     return tuple(name for name in found if name)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxy import strictjson
-from proxy.clamps import Clamps, seconds_of
+from proxy.clamps import Clamps, drop, seconds_of
 from proxy.estimate import characters, tokens_of
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
 from proxy.names import matches, readings
@@ -96,7 +96,8 @@ def decide(
     asked = payload.get("model") or ""
     if asked:
         payload["model"] = policy.resolve(asked)
-    names = [permitted(payload[name], principal, policy, remote) for name in MODEL_FIELDS if payload.get(name)]
+    fields = [name for name in MODEL_FIELDS if name in shape.struct.names and payload.get(name)]
+    names = [permitted(payload[name], principal, policy, remote) for name in fields]
     check_cloud_fields(payload, policy)
     ask = Ask(
         payload=payload, model=asked, target=payload.get("model") or "", canonical=names[0].short if names else ""
@@ -106,8 +107,8 @@ def decide(
         ask.streamed = payload["stream"] = shape.stream_default if streamed is None else streamed
     check_batch(shape, payload, policy)
     if "manage" not in principal.scopes:
-        ask.unload = asks_to_unload(shape, payload)
-        ask.changed = policy.clamps.apply(payload)
+        ask.unload = bool(asked) and asks_to_unload(shape, payload)
+        ask.changed = drop(payload, shape.privileged) + policy.clamps.apply(payload)
         ask.changed += policy.clamps.cap(payload, shape.cap)
     if "stream_options" in shape.types:
         speak_openai(ask)
@@ -148,11 +149,18 @@ def check_cloud_fields(payload: dict[str, Any], policy: Policy) -> None:
         return
     if payload.get("remote_host"):
         raise CloudRefused("'remote_host' makes a cloud model, and cloud models are off here (ALLOW_CLOUD).")
-    tools = payload.get("tools")
+    check_tools(payload.get("tools"))
+
+
+def check_tools(tools: Any) -> None:
+    """Raises CloudRefused for a tool that Ollama runs by asking its cloud, also within a namespace of tools."""
     for tool in tools if isinstance(tools, list) else ():
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if isinstance(kind, str) and kind.lower().startswith(CLOUD_TOOLS):
+        if not isinstance(tool, dict):
+            continue
+        kind = tool.get("type")
+        if isinstance(kind, str) and kind.strip().lower().startswith(CLOUD_TOOLS):
             raise CloudRefused(f"The tool {kind[:40]!r} asks Ollama's cloud, which is off here (ALLOW_CLOUD).")
+        check_tools(tool.get("tools"))
 
 
 def check_batch(shape: Shape, payload: dict[str, Any], policy: Policy) -> None:

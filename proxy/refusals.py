@@ -10,6 +10,8 @@ import orjson
 from proxy.exceptions import MODELS_HINT, UpstreamRefusal
 
 MAX_TEXT = 2000
+# How often an error may be wrapped in another; Ollama does it once.
+MAX_WRAPPINGS = 5
 # What Ollama's router, and many another server, says of a path that it does not know.
 NO_OLLAMA = "404 page not found"
 HIGHEST_STATUS = 599
@@ -47,15 +49,22 @@ def upstream_refusal(status: int, body: bytes, model: str) -> UpstreamRefusal:
 
 def words(body: bytes) -> str:
     """Finds the sentence in an error body."""
-    text: Any = body[: 2**20].decode(errors="replace").strip()
-    for _ in range(4):
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            break
+    text = sentence_in(body[: 2**20].decode(errors="replace"))
+    return "" if text.startswith("<") else text  # a page of some other server
+
+
+def sentence_in(value: Any) -> str:
+    """Finds the sentence in an error: it may be wrapped in objects, and these in text again; "" where there is none."""
+    for _ in range(MAX_WRAPPINGS):
         while isinstance(value, dict):
             value = value.get("error", value.get("message"))
         if not isinstance(value, str):
             return ""
-        text = value.strip()
-    return "" if text.startswith("<") else str(text)[:MAX_TEXT]  # a page of some other server
+        value = value.strip()
+        if not value.startswith(("{", "[", '"')):
+            break
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            break
+    return value[:MAX_TEXT] if isinstance(value, str) else ""

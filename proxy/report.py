@@ -21,6 +21,15 @@ for what in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTask
 logging._srcfile = None  # noqa: SLF001 -- documented by logging's own how-to
 
 
+# What a person's line leaves out: it begins with the first two, and the rest can be looked up.
+LEFT_OUT = frozenset(
+    {
+        *("status", "route", "dialect", "canonical", "received_bytes", "sent_bytes"),
+        *("ollama_total", "ollama_load", "ollama_prompt", "ollama_answer"),
+    }
+)
+
+
 def reporter(*, as_json: bool, addresses: bool) -> Callable[[Call], None]:
     """Returns what writes a call's line: JSON for machines, or a line for a person's terminal."""
     line = json_line if as_json else readable_line
@@ -37,20 +46,35 @@ def reporter(*, as_json: bool, addresses: bool) -> Callable[[Call], None]:
 def facts_of(call: Call) -> dict[str, Any]:
     """Returns what is said of a call; times are in seconds."""
     outcome, principal, facts = call.outcome, call.principal, call.facts
+    usage = outcome.usage
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": call.request_id,
         "key": principal.key_id if principal else None,
         "label": principal.label if principal else None,
         "route": f"{call.method} {call.route or '-'}",
+        "dialect": call.dialect or None,
         "model": facts.model if facts else None,
+        "canonical": facts.canonical if facts else None,
         "status": outcome.status,
         "ended": outcome.ended,
-        "prompt_tokens": outcome.usage.prompt_tokens,
-        "completion_tokens": outcome.usage.completion_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "estimated": usage.estimated or None,
+        "received_bytes": outcome.received_bytes,
+        "sent_bytes": outcome.sent_bytes,
         "first_byte": round(outcome.first_byte, 6) if outcome.first_byte is not None else None,
         "total": round(monotonic() - call.started, 6),
+        "ollama_total": seconds(usage.total_duration),
+        "ollama_load": seconds(usage.load_duration),
+        "ollama_prompt": seconds(usage.prompt_eval_duration),
+        "ollama_answer": seconds(usage.eval_duration),
     }
+
+
+def seconds(nanoseconds: int | None) -> float | None:
+    """Returns one of Ollama's durations in seconds."""
+    return None if nanoseconds is None else round(nanoseconds / 1e9, 6)
 
 
 def json_line(facts: dict[str, Any]) -> str:
@@ -62,7 +86,7 @@ def readable_line(facts: dict[str, Any]) -> str:
     """Writes the facts for a person, leaving out what is not known."""
     known = {name: value for name, value in facts.items() if value is not None and value != ""}
     clock = known.pop("time")[11:23]
-    words = [f"{name}={quoted(value)}" for name, value in known.items() if name not in ("status", "route")]
+    words = [f"{name}={quoted(value)}" for name, value in known.items() if name not in LEFT_OUT]
     return f"{clock} {facts['status']} {facts['route']} {' '.join(words)}"
 
 

@@ -15,6 +15,7 @@ TYPE_NAMES = {
     dict: "an object",
     list: "an array",
     int: "a whole number",
+    float: "a number",
 }
 
 Types = dict[str, tuple[type, ...]]
@@ -25,7 +26,7 @@ class Shape:
     """The body of one kind of request.
 
     `cap` is the field with the most tokens to answer with, `load` the field that, left empty, asks to load a model
-    only, and `texts` the fields whose text a prompt is made of.
+    only, `texts` the fields whose text a prompt is made of, and `privileged` the fields that need the scope `manage`.
     """
 
     struct: Struct
@@ -36,6 +37,7 @@ class Shape:
     load: str | None = None
     texts: tuple[str, ...] = ()
     batch: str | None = None
+    privileged: tuple[str, ...] = ()
 
     def check(self, payload: dict[str, Any]) -> None:
         """Raises BadBody with the first thing that is wrong; null counts as absent, as it does for Ollama."""
@@ -108,7 +110,12 @@ CHAT = Shape(
 )
 EMBED = Shape(struct=structs.EMBED, types={**MODEL, **NATIVE, "input": (str, list)}, texts=("input",), batch="input")
 EMBEDDINGS = Shape(struct=structs.EMBEDDINGS, types={**MODEL, **NATIVE, "prompt": (str,)}, texts=("prompt",))
-SHOW = Shape(struct=structs.SHOW, types={**MODEL, "name": (str,)})
+SHOW = Shape(
+    struct=structs.SHOW,
+    types={**MODEL, "name": (str,)},
+    # The first alone makes tens of megabytes; the others try out what only the model's keeper should.
+    privileged=("verbose", "system", "template", "options"),
+)
 
 CHAT_COMPLETIONS = Shape(
     struct=structs.CHAT_COMPLETIONS,

@@ -72,26 +72,36 @@ CHAT_COMPLETIONS = Struct(
 COMPLETIONS = Struct(f"{OPENAI_SAMPLING} prompt suffix", stream_options=STREAM_OPTIONS)
 OPENAI_EMBEDDINGS = Struct("model input dimensions encoding_format")
 
-PART = Struct("type text detail file_id image_url")
+PART = Struct("type text detail file_id file_data file_url filename image_url annotations refusal")
+RESPONSE_TOOL = "type name description strict parameters filters search_context_size user_location"
 RESPONSES = Struct(
     "model background conversation include instructions max_output_tokens temperature tool_choice top_p "
-    "top_logprobs truncation stream",
+    "top_logprobs truncation stream store previous_response_id parallel_tool_calls metadata user",
     input=Struct(
-        "type id role status call_id name arguments encrypted_content", content=PART, summary=PART, output=PART
+        "type id role status call_id name arguments encrypted_content",
+        content=PART,
+        summary=PART,
+        output=PART,
+        action=Struct("type query queries url pattern"),
     ),
     reasoning=EFFORT,
-    text=Struct("", format=JSON_SCHEMA),
-    tools=Struct("type name description strict parameters"),
+    text=Struct("verbosity", format=JSON_SCHEMA),
+    # A namespace is a tool that holds tools.
+    tools=Struct(RESPONSE_TOOL, tools=Struct(RESPONSE_TOOL)),
 )
 
-BLOCK = Struct(
-    "type text id name input tool_use_id content is_error thinking signature",
-    source=Struct("type media_type data url"),
+IMAGE_SOURCE = Struct("type media_type data url")
+BLOCK_NAMES = (
+    "type text id name input tool_use_id is_error thinking signature data cache_control citations title url "
+    "encrypted_content page_age error_code"
 )
+# What a tool answered is made of blocks again.
+BLOCK = Struct(BLOCK_NAMES, source=IMAGE_SOURCE, content=Struct(f"{BLOCK_NAMES} content", source=IMAGE_SOURCE))
 MESSAGES = Struct(
-    "model max_tokens system stream temperature top_p top_k stop_sequences metadata",
+    "model max_tokens stream temperature top_p top_k stop_sequences metadata",
+    system=BLOCK,
     messages=Struct("role", content=BLOCK),
-    tools=Struct("type name description input_schema max_uses"),
+    tools=Struct("type name description input_schema max_uses allowed_domains blocked_domains user_location"),
     tool_choice=Struct("type name disable_parallel_tool_use"),
     thinking=Struct("type budget_tokens"),
     output_config=Struct("effort"),
@@ -100,7 +110,7 @@ MESSAGES = Struct(
 PULL = Struct("model name insecure username password stream")
 CREATE = Struct(
     "model name from files remote_host adapters draft_files template license system parameters renderer parser "
-    "requires info quantize draft_quantize stream",
+    "requires info quantize draft_quantize stream path modelfile quantization",
     messages=NATIVE_MESSAGE,
 )
 COPY = Struct("source destination")

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 # From this status on it is not the caller's doing.
 FAULT = 500
+# What may be over when the request is sent again, and what will not be.
+PASSING = frozenset({408, 409, 425, 429})
+FINAL = frozenset({501, 505})
+FINAL_KINDS = frozenset({"upstream_refused", "call_too_long"})
 
 
 class RelayView(AsyncAPIView):
@@ -43,6 +47,7 @@ class RelayView(AsyncAPIView):
         call = request.call
         call.principal = request.user
         route = self.routes[call.method]
+        call.dialect = route.surface.name
         if route.scope not in request.user.scopes:
             raise ScopeMissing(route.scope)
         return await SERVE[route.kind](call, route, request)
@@ -57,12 +62,22 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     call: Call = request.call
     call.outcome.ended = REFUSED if refusal.status_code < FAULT else FAILED
     surface = surface_of(call.path, request.headers)
+    call.dialect = surface.name
+    headers = dict(refusal.headers)
+    if is_final(refusal):
+        headers.setdefault("x-should-retry", "false")
     return HttpResponse(
         surface.error(refusal, call.request_id),
         status=refusal.status_code,
         content_type="application/json",
-        headers=dict(refusal.headers),
+        headers=headers,
     )
+
+
+def is_final(refusal: Refusal) -> bool:
+    """Tells whether the same request would fail again; OpenAI's and Anthropic's SDKs repeat any 5xx unless told so."""
+    status = refusal.status_code
+    return status in FINAL or refusal.kind in FINAL_KINDS or (status < FAULT and status not in PASSING)
 
 
 def view_of(rows: list[Route]) -> type[RelayView]:

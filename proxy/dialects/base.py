@@ -9,6 +9,7 @@ import orjson
 from proxy.call import Usage
 from proxy.dialects.frames import Frames
 from proxy.dialects.renamed import renamer
+from proxy.refusals import sentence_in
 
 if TYPE_CHECKING:
     from gateway.rest import Refusal
@@ -87,9 +88,7 @@ class Reader:
     def fail(self, text: object) -> None:
         """Takes note that Ollama reported an error: the stream is over, and not well."""
         self.over = True
-        if isinstance(text, dict):
-            text = text.get("message")
-        self.failure = text if isinstance(text, str) and text else "Ollama's answer broke off before its end."
+        self.failure = sentence_in(text) or "Ollama's answer broke off before its end."
 
     def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
         """Returns a refusal as the stream's last words."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from proxy.call import Usage
 from proxy.dialects.base import Reader, WireFormat, count, parsed
@@ -27,7 +27,7 @@ class LineReader(Reader):
 
     separator = b"\n"
     # As Go writes it, and as others do; a nested key looks the same, so a hit is parsed.
-    marks = (b'"done":true', b'"done": true', b'"error"')
+    marks: ClassVar[tuple[bytes, ...]] = (b'"done":true', b'"done": true', b'"error"')
 
     def end(self) -> bytes:
         """Returns a last line that came without its newline, as answers of one object do."""

@@ -10,7 +10,7 @@ from proxy.dialects.ndjson import LineReader
 
 # Vectors are long and the count stands behind them: only the tail is looked at.
 TAIL_BYTES = 1024
-PROMPT_TOKENS = re.compile(rb'"(?:prompt_eval_count|prompt_tokens)"\s*:\s*(\d{1,18})')
+COUNTS = re.compile(rb'"(prompt_eval_count|prompt_tokens|total_duration|load_duration)"\s*:\s*(\d{1,18})')
 
 
 class Embeddings(WireFormat):
@@ -20,9 +20,16 @@ class Embeddings(WireFormat):
     reader = LineReader
 
     def usage(self, body: bytes) -> Usage:
-        """Reads the count at the answer's end."""
-        found = PROMPT_TOKENS.search(body[-TAIL_BYTES:])
-        return Usage(int(found[1]), 0) if found else Usage()
+        """Reads the count and the durations (nanoseconds) at the answer's end."""
+        tail = body[-TAIL_BYTES:]
+        found = {name: int(number) for name, number in COUNTS.findall(tail)}
+        prompt = found.get(b"prompt_eval_count", found.get(b"prompt_tokens"))
+        return Usage(
+            prompt,
+            None if prompt is None else 0,
+            total_duration=found.get(b"total_duration"),
+            load_duration=found.get(b"load_duration"),
+        )
 
 
 class Free(WireFormat):
