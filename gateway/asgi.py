@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -44,9 +45,13 @@ class Lifespan:
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return
         await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await running.close()
-        await send({"type": "lifespan.shutdown.complete"})
+        try:
+            await receive()
+        except asyncio.CancelledError:  # an end without order, by a third SIGINT
+            await running.close()
+        else:
+            await running.close()
+            await send({"type": "lifespan.shutdown.complete"})
 
 
 application = Lifespan(GatewayHandler(LANE))

@@ -137,6 +137,7 @@ class Sending:
 
         A stream whose every frame is out has had its end, and an answer that was begun can't be taken back.
         """
+        self.call.release()  # a client that reads slowly, or not at all, must not keep Ollama at work meanwhile
         if not self.call.outcome.status:
             await self.response(refused(refusal, self.request))
             self.call.outcome.ended = ended

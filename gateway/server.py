@@ -15,6 +15,7 @@ from gateway.protocol import CappedProtocol
 
 if TYPE_CHECKING:
     import socket
+    from types import FrameType
 
 # What is left after the grace gets this long to say its last words, in seconds.
 LAST_WORDS = 3
@@ -24,17 +25,35 @@ KEEP_ALIVE = 75
 class GatewayServer(uvicorn.Server):
     """A server that cuts its calls after the grace instead of dropping their connections."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.signals = 0
+        self.stopping: asyncio.AbstractEventLoop | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins the orderly end; a second signal ends the grace, and a third SIGINT everything."""
+        self.signals += 1
+        if self.signals == 2 and self.stopping is not None:  # noqa: PLR2004 -- the second
+            self.stopping.call_soon_threadsafe(cut_all)
+        else:
+            super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops listening, lets calls end for SHUTDOWN_GRACE seconds, then cuts the rest."""
-        from proxy.exceptions import ShuttingDown
-        from proxy.live import live
-
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(settings.ENV.SHUTDOWN_GRACE, lambda: live.cut_all(ShuttingDown()))
+        self.stopping = asyncio.get_running_loop()
+        timer = self.stopping.call_later(settings.ENV.SHUTDOWN_GRACE, cut_all)
         try:
             await super().shutdown(sockets)
         finally:
             timer.cancel()
+
+
+def cut_all() -> None:
+    """Cuts every running call."""
+    from proxy.exceptions import ShuttingDown
+    from proxy.live import live
+
+    live.cut_all(ShuttingDown())
 
 
 def run(*, host: str, port: int, reload: bool) -> None:

@@ -170,11 +170,15 @@ class Call:
             self.outcome.ended = LEFT
         if self.watcher is not None:
             self.watcher.cancel()
-        for held in self.holds:
-            held.close()
+        self.release()
         self.estimate()
         if self.on_finish is not None:
             self.on_finish(self)
+
+    def release(self) -> None:
+        """Closes what the call holds open, which stops Ollama's work; a second time does nothing."""
+        for held in self.holds:
+            held.close()
 
     def estimate(self) -> None:
         """Fills in what the call cost where Ollama did not come to say it: about a token a frame."""

@@ -48,7 +48,11 @@ class Client:
         if buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.sock.settimeout(SECONDS)
-        self.sock.connect((address.hostname or "", address.port or 0))
+        try:
+            self.sock.connect((address.hostname or "", address.port or 0))
+        except OSError:
+            self.sock.close()
+            raise
         self.file = self.sock.makefile("rb")
         self.key = server.key
 
