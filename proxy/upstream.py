@@ -14,7 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.exceptions import UpstreamBroke, UpstreamTimeout, UpstreamUnreachable
+from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -31,6 +31,13 @@ KEEP_ALIVE = 60
 # aiohttp would add these of its own accord.
 SILENT_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 NO_COOKIES: SimpleCookie = SimpleCookie()
+
+
+NOT_TRUSTED = "No TLS connection to Ollama at {} came about: name its certificate's authority in OLLAMA_CA."
+
+
+class Untrusted(httpx.ConnectError):
+    """The other side did not prove with TLS who it is."""
 
 
 class Body(httpx.AsyncByteStream):
@@ -172,6 +179,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             )
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError) as error:
             raise httpx.ConnectTimeout(type(error).__name__) from error
+        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+            raise Untrusted(type(error).__name__) from error
         except aiohttp.ClientConnectorError as error:
             raise httpx.ConnectError(type(error).__name__) from error
         except aiohttp.ClientResponseError as error:
@@ -238,6 +247,8 @@ class Upstream:
             )
         try:
             return Answer(await self.transport.handle_async_request(request))
+        except Untrusted:
+            raise UpstreamError(502, NOT_TRUSTED.format(self.address), kind="upstream_unreachable") from None
         except httpx.ConnectError:
             raise UpstreamUnreachable(self.address) from None
         except httpx.ConnectTimeout:
