@@ -20,7 +20,8 @@ for what in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTask
     setattr(logging, what, False)
 logging._srcfile = None  # noqa: SLF001 -- documented by logging's own how-to
 
-
+# Ollama's own names are shorter; a client's may be anything.
+LONGEST_NAME = 200
 # What a person's line leaves out: it begins with the first two, and the rest can be looked up.
 LEFT_OUT = frozenset(
     {
@@ -54,8 +55,8 @@ def facts_of(call: Call) -> dict[str, Any]:
         "label": principal.label if principal else None,
         "route": f"{call.method} {call.route or '-'}",
         "dialect": call.dialect or None,
-        "model": facts.model if facts else None,
-        "canonical": facts.canonical if facts else None,
+        "model": facts.model[:LONGEST_NAME] if facts else None,
+        "canonical": facts.canonical[:LONGEST_NAME] if facts else None,
         "status": outcome.status,
         "ended": outcome.ended,
         "prompt_tokens": usage.prompt_tokens,
