@@ -93,11 +93,11 @@ def decide(
     CloudRefused.
     """
     one_name(payload)
-    asked = payload.get("model") or ""
+    asked = ("model" in shape.struct.names and payload.get("model")) or ""
+    said = {name: payload[name] for name in MODEL_FIELDS if name in shape.struct.names and payload.get(name)}
     if asked:
         payload["model"] = policy.resolve(asked)
-    fields = [name for name in MODEL_FIELDS if name in shape.struct.names and payload.get(name)]
-    names = [permitted(payload[name], principal, policy, remote) for name in fields]
+    names = [permitted(payload[name], text, principal, policy, remote) for name, text in said.items()]
     check_cloud_fields(payload, policy)
     ask = Ask(
         payload=payload, model=asked, target=payload.get("model") or "", canonical=names[0].short if names else ""
@@ -127,19 +127,20 @@ def one_name(payload: dict[str, Any]) -> None:
     payload["model"] = legacy
 
 
-def permitted(text: Any, principal: Principal, policy: Policy, remote: Collection[str]) -> ModelName:
+def permitted(text: Any, said: Any, principal: Principal, policy: Policy, remote: Collection[str]) -> ModelName:
     """Returns the model that a spelling names, if the key may use it whichever way Ollama reads it.
 
-    A model that the key may not use looks like one that does not exist.
+    A model that the key may not use looks like one that does not exist, and what is behind an alias is not told: `said`
+    is what the client wrote.
     """
     names = readings(text) if isinstance(text, str) else ()
     if not names:
-        raise BadBody(f"{str(text)[:80]!r} is no model name: write it like `mistral` or `mistral:7b`.")
+        raise BadBody(f"{str(said)[:80]!r} is no model name: write it like `mistral` or `mistral:7b`.")
     for name in names:
         if principal.models and not any(matches(name, pattern) for pattern in principal.models):
-            raise ModelNotFound(str(text))
+            raise ModelNotFound(str(said))
         if not policy.allow_cloud and (name.cloud or name.short in remote):
-            raise CloudRefused(f"{str(text)[:80]!r} runs in Ollama's cloud, which is off here (ALLOW_CLOUD).")
+            raise CloudRefused(f"{str(said)[:80]!r} runs in Ollama's cloud, which is off here (ALLOW_CLOUD).")
     return names[0]
 
 

@@ -23,17 +23,20 @@ ELSEWHERE = "What answers at Ollama's address does not know Ollama's paths: corr
 MOVED = "Ollama's address answers with a redirect: correct OLLAMA_URL."
 
 
-def upstream_refusal(status: int, body: bytes, model: str) -> UpstreamRefusal:
+def upstream_refusal(status: int, body: bytes, model: str = "", target: str = "") -> UpstreamRefusal:
     """Turns an error answer of Ollama's into a refusal with the same status where that is honest.
 
     Ollama writes `{"error": "text"}`, on /v1 `{"error": {"message": …}}`, at times plain text or JSON within the text.
+    `target` is the name by which it knows the client's `model`.
     """
     text = words(body)
+    if target and target != model:
+        text = text.replace(target, model)
     if status == HTTPStatus.NOT_FOUND and "model" in text and model:
         refusal = UpstreamRefusal(status, text, kind="model_not_found")
         refusal.hint = MODELS_HINT
         return refusal
-    if status == HTTPStatus.NOT_FOUND and text in ("", NO_OLLAMA):
+    if status == HTTPStatus.NOT_FOUND and (text == NO_OLLAMA or (model and not text)):
         return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, ELSEWHERE, kind="upstream_refused")
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not text):
         return UpstreamRefusal(HTTPStatus.BAD_GATEWAY, NOT_WELCOME, kind="upstream_refused")

@@ -88,7 +88,8 @@ class Reader:
     def fail(self, text: object) -> None:
         """Takes note that Ollama reported an error: the stream is over, and not well."""
         self.over = True
-        self.failure = sentence_in(text) or "Ollama's answer broke off before its end."
+        said = sentence_in(text) or "Ollama's answer broke off before its end."
+        self.failure = said.replace(self.facts.target, self.facts.model) if self.facts.renamed else said
 
     def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
         """Returns a refusal as the stream's last words."""

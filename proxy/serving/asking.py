@@ -29,7 +29,8 @@ async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer
     if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
         text = b"" if method == "HEAD" else await whole(answer, call, running.idle)
         call.outcome.ended = REFUSED
-        raise upstream_refusal(answer.status, text, call.facts.model if call.facts else "")
+        names = (call.facts.model, call.facts.target) if call.facts else ()
+        raise upstream_refusal(answer.status, text, *names)
     return answer
 
 
