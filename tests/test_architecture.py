@@ -43,6 +43,7 @@ PURE = (
     "proxy.names",
     "proxy.strictjson",
     "usage.ledger",
+    "usage.windows",
     "usage.journal",
 )
 PURE_IMPORTS = (*sys.stdlib_module_names, "orjson", *PURE)
