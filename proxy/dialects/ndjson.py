@@ -61,7 +61,7 @@ class EventReader(LineReader):
         lines = super().feed(chunk)
         if not lines:
             return lines
-        if b"\r" in lines or b"\n\n" in lines:
+        if b"\r" in lines or b"\n\n" in lines or lines.startswith(b"\n"):
             lines = b"".join(line.strip() + b"\n" for line in lines.splitlines() if line.strip())
         return b"data: " + lines[:-1].replace(b"\n", b"\n\ndata: ") + b"\n\n" if lines else b""
 

@@ -1,0 +1,158 @@
+"""JSON that everyone reads alike: what passes means one thing, and what is written says the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.strictjson import MAX_DEPTH, JSONFault, dump, parse
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+# Few kinds of text, so that they come together as something that is nearly JSON.
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *("{", "}", "[", "]", ",", ":", '"a"', '"A"', '"\\u0061"', '"\\ud800"', "1", "-", "0", ".5", "e9", "1e999"),
+            *("NaN", "Infinity", "true", "null", " ", "\n", "\ufeff", '"', "\\", "//", "\x00", "\x1f", "9" * 5000),
+        ]
+    )
+).map("".join)
+
+
+@given(VALUES, st.booleans(), st.sampled_from([None, 1, "\t"]))
+def test_what_is_json_passes_and_means_the_same(value: Any, ascii_only: bool, indent: Any) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    assert same(parse(text.encode()), value)
+    assert same(json.loads(dump(parse(text.encode()))), value)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Compares values of JSON, where 1, 1.0 and true are three."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+@given(st.one_of(st.binary(), PIECES.map(lambda text: text.encode()), st.text().map(lambda text: text.encode())))
+def test_whatever_comes_is_a_value_or_a_fault(raw: bytes) -> None:
+    try:
+        value = parse(raw)
+    except JSONFault:
+        return
+    assert same(value, json.loads(raw))
+    try:
+        written = dump(value)
+    except JSONFault:
+        return
+    assert same(parse(written), value)
+
+
+@given(st.dictionaries(st.text(), VALUES, min_size=1), st.data())
+def test_a_key_that_stands_twice_is_a_fault_at_any_depth(members: dict[str, Any], data: st.DataObject) -> None:
+    key = data.draw(st.sampled_from(sorted(members)))
+    pairs = [*members.items(), (key, None)]
+    written = "{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs) + "}"
+    for text in (written, f"[1,{written}]", f'{{"a":{{"b":[{written}]}}}}'):
+        with pytest.raises(JSONFault, match="stands twice"):
+            parse(text.encode())
+
+
+@given(st.dictionaries(st.text(), VALUES, min_size=1))
+def test_half_a_document_is_a_fault(members: dict[str, Any]) -> None:
+    raw = json.dumps(members).encode()
+    for end in {1, len(raw) // 2, len(raw) - 1}:
+        with pytest.raises(JSONFault):
+            parse(raw[:end])
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "Expecting value"),
+        (b" ", "Expecting value"),
+        (b"{} {}", "Extra data"),
+        (b"{}x", "Extra data"),
+        (b'{"a":1,"\\u0061":2}', "'a' stands twice"),
+        (b'{"a":1,"b":{"c":1,"c":1}}', "'c' stands twice"),
+        (b"[NaN]", "NaN is not JSON"),
+        (b"[Infinity]", "Infinity is not JSON"),
+        (b"[-Infinity]", "-Infinity is not JSON"),
+        (b"[1e309]", "too large"),
+        (b"[-1e309]", "too large"),
+        (b"[" + b"9" * 4301 + b"]", "too long"),
+        (b'["\xed\xa0\x80"]', "not UTF-8 at byte 2"),
+        (b'["\xff"]', "not UTF-8 at byte 2"),
+        (b'["\xc0\x80"]', "not UTF-8 at byte 2"),
+        (b"\xff\xfe{\x00}\x00", "not UTF-8 at byte 0"),
+        (b"\xef\xbb\xbf{}", "column 1"),
+        (b'["\x00"]', "control character"),
+        (b'["\n"]', "control character"),
+        (b"{'a':1}", "column 2"),
+        (b'{"a":1,}', "column"),
+        (b"[1,]", "column"),
+        (b"[01]", "column"),
+        (b"[+1]", "column"),
+        (b"[.5]", "column"),
+        (b"[1.]", "column"),
+        (b"// x\n{}", "column 1"),
+        (b"{" * 200, "column"),
+        (b"[" * 100_000, "deeper"),
+        (b'{"a":' * 100_000, "deeper"),
+    ],
+)
+def test_what_is_doubtful_is_a_fault_that_says_why(raw: bytes, why: str) -> None:
+    with pytest.raises(JSONFault, match=why):
+        parse(raw)
+
+
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_depth_has_a_limit_that_is_the_same_on_both_ways(start: bytes, end: bytes) -> None:
+    inner = b"[]" if start == b"[" else b"{}"
+    deepest = start * (MAX_DEPTH - 1) + inner + end * (MAX_DEPTH - 1)
+    assert dump(parse(deepest)) == deepest
+    with pytest.raises(JSONFault, match="deeper than 128"):
+        parse(start + deepest + end)
+
+
+def test_many_brackets_beside_one_another_are_not_deep() -> None:
+    raw = b"[" + b",".join([b"[]"] * 5000) + b"]"
+    assert dump(parse(raw)) == raw
+
+
+def test_integers_pass_up_to_64_bits() -> None:
+    for number in (2**64 - 1, -(2**63), 2**53 + 1, 0):
+        assert dump(parse(b"[%d]" % number)) == b"[%d]" % number
+    for number in (2**64, -(2**63) - 1, 10**30):
+        with pytest.raises(JSONFault, match="64 bits"):
+            dump(parse(b"[%d]" % number))
+
+
+def test_half_a_surrogate_pair_is_not_written() -> None:
+    for raw in (b'["\\ud83e"]', b'["\\udd99"]', b'{"\\ud83e":1}', b'["\\udd99\\ud83e"]'):
+        with pytest.raises(JSONFault, match="surrogate"):
+            dump(parse(raw))
+    assert dump(parse(b'["\\ud83e\\udd99"]')) == '["🦙"]'.encode()
+
+
+def test_a_small_number_is_no_fault() -> None:
+    assert parse(b"[1e-999]") == [0.0]
+    assert math.copysign(1, parse(b"[-0.0]")[0]) == -1
+
+
+def test_a_fault_quotes_no_more_than_a_key() -> None:
+    with pytest.raises(JSONFault) as fault:
+        parse(b'{"%b":1,"%b":1}' % (b"k" * 10_000, b"k" * 10_000))
+    assert len(str(fault.value)) < 100
+    with pytest.raises(JSONFault) as fault:
+        parse(b'{"prompt":"my secret" x}')
+    assert "secret" not in str(fault.value)
