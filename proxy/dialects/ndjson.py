@@ -30,9 +30,9 @@ class LineReader(Reader):
     marks: ClassVar[tuple[bytes, ...]] = (b'"done":true', b'"done": true', b'"error"')
 
     def end(self) -> bytes:
-        """Returns a last line that came without its newline, as answers of one object do."""
+        """Returns a last line that came without its newline, as answers of one object do; half a line is none."""
         left = self.frames.end().strip()
-        return self.feed(left + b"\n") if left else b""
+        return self.feed(left + b"\n") if parsed(left) else b""
 
     def look(self, frame: bytes) -> bytes | None:
         """Ends the stream with the last line, or with an error line, which does not pass."""
