@@ -16,7 +16,15 @@ OURS = ("gateway", "apikeys", "proxy", "usage", "engine", "benchmarks", "tests")
 ALLOWED = {
     "apikeys": ("gateway.rest",),
     "usage": ("apikeys", "gateway.rest"),
-    "proxy": ("apikeys", "usage.ledger", "usage.journal", "gateway.rest", "gateway.request", "gateway.__version__"),
+    "proxy": (
+        "apikeys",
+        "usage.ledger",
+        "usage.journal",
+        "usage.metrics",
+        "gateway.rest",
+        "gateway.request",
+        "gateway.__version__",
+    ),
     "engine": (),
     "gateway": ("apikeys", "proxy", "usage", "engine"),
 }
@@ -45,6 +53,12 @@ PURE = (
     "usage.ledger",
     "usage.windows",
     "usage.journal",
+    "usage.lines",
+    "usage.metrics",
+    "usage.rollups",
+    "usage.segments",
+    "usage.depth",
+    "usage.charts",
 )
 PURE_IMPORTS = (*sys.stdlib_module_names, "orjson", *PURE)
 

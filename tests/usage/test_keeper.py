@@ -1,0 +1,97 @@
+"""The thread that keeps the account: it starts, drains, survives, and knows how much waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError, connections
+
+from tests.harness import wait_until
+from tests.usage.journals import Writer, admitted, ended
+from usage import applying
+from usage.depth import Depth
+from usage.keeper import Chore, Keeper
+from usage.models import UsageRecord
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def keeper(writer: Writer) -> Iterator[Keeper]:
+    made = Keeper(writer.folder, max_bytes=2000)
+    yield made
+    made.stop()
+    connections.close_all()
+
+
+def stored(count: int) -> None:
+    wait_until(lambda: UsageRecord.objects.count() == count, 10, lambda: str(UsageRecord.objects.count()))
+
+
+def test_calls_come_into_the_database_by_themselves(writer: Writer, keeper: Keeper) -> None:
+    writer.write(ended("a" * 24))
+    keeper.start(writer.name)
+    stored(1)
+    writer.write(ended("b" * 24))
+    stored(2)
+
+
+def test_stopping_drains_a_closed_journal_and_leaves_nothing(writer: Writer, keeper: Keeper) -> None:
+    keeper.start(writer.name)
+    writer.write(admitted(), ended())
+    writer.die()
+    keeper.stop()
+    assert UsageRecord.objects.count() == 1
+    assert writer.files() == []
+    assert keeper.depth == Depth(0, 0)
+
+
+def test_catching_up_takes_what_the_dead_left(writer: Writer, keeper: Keeper) -> None:
+    writer.write(admitted())
+    writer.die()
+    keeper.catch_up()
+    assert UsageRecord.objects.get().ended == "lost"
+
+
+def test_while_the_database_is_away_the_journal_waits_and_is_measured(
+    writer: Writer, keeper: Keeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: object) -> None:
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(applying, "store", refuse)
+        keeper.start(writer.name)
+        writer.write(ended("a" * 24))
+        wait_until(lambda: keeper.depth.lines == 1, 10)
+        assert keeper.depth.bytes == writer.segment.stat().st_size
+        assert not keeper.full
+        for number in range(5):
+            writer.write(ended(f"{number:024x}"))
+        wait_until(lambda: keeper.full, 10)
+        assert keeper.depth == Depth(writer.segment.stat().st_size, 6)
+    stored(6)
+    wait_until(lambda: keeper.depth == Depth(0, 0), 10)
+    assert not keeper.full
+    said = [record.message for record in caplog.records]
+    assert [line for line in said if "OperationalError" in line] == said[:1]
+    assert sum("has reached JOURNAL_MAX_BYTES" in line for line in said) == 1
+    assert sum("brought into the database again" in line for line in said) == 1
+    assert sum("below JOURNAL_MAX_BYTES again" in line for line in said) == 1
+
+
+def test_chores_are_done_bit_by_bit_and_then_rest(writer: Writer) -> None:
+    left = [3]
+
+    def step() -> bool:
+        left[0] -= 1
+        return left[0] > 0
+
+    keeper = Keeper(writer.folder, max_bytes=1000, chores=[Chore(3600, step)])
+    keeper.start(writer.name)
+    wait_until(lambda: left[0] == 0, 10)
+    writer.write(ended())
+    stored(1)
+    keeper.stop()
+    assert left[0] == 0

@@ -1,0 +1,212 @@
+"""The journal comes into the database: each line once, whatever dies when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.db.models import Sum
+
+from tests.usage.journals import NOON, Writer, admitted, ended, written
+from usage import applying, replay
+from usage.models import AppliedSegment, UsageDay, UsageHour, UsageMonth, UsageRecord
+from usage.replay import Replay
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Died(BaseException):
+    """A process that is killed at this place."""
+
+
+def call(number: int) -> str:
+    return f"{number:024x}"
+
+
+def stored() -> list[str]:
+    """The calls that are recorded, in the order of their storing; their sums must agree."""
+    calls = list(UsageRecord.objects.order_by("pk").values_list("call", flat=True))
+    for table in (UsageHour, UsageDay, UsageMonth):
+        for rows in (table.objects.filter(key=""), table.objects.exclude(key="")):
+            assert (rows.aggregate(all=Sum("requests"))["all"] or 0) == len(calls)
+    return calls
+
+
+def test_what_a_living_writer_has_written_is_applied_as_it_comes(writer: Writer) -> None:
+    bring = Replay(writer.folder)
+    writer.write(admitted(call(1)), ended(call(1)))
+    bring.run(writer.name)
+    assert stored() == [call(1)]
+    bring.run(writer.name)
+    writer.write(ended(call(2)))
+    bring.run(writer.name)
+    bring.run(writer.name)
+    assert stored() == [call(1), call(2)]
+    assert writer.segment.name in writer.files()
+
+
+def test_everything_that_is_said_of_a_call_is_stored(writer: Writer) -> None:
+    writer.write(ended(owner=7, team="lab", client="192.0.2.0"))
+    Replay(writer.folder).run(writer.name)
+    row = UsageRecord.objects.get()
+    said = ended(owner=7, team="lab", client="192.0.2.0")
+    assert row.at.timestamp() == NOON
+    for name in {field.name for field in UsageRecord._meta.get_fields()} - {"id", "at"}:
+        assert getattr(row, name) == said[name], name
+    day = UsageDay.objects.get(key="key1")
+    assert (day.owner, day.team, day.model, day.route) == (7, "lab", "mistral", "POST /api/chat")
+    assert (day.prompt_tokens, day.completion_tokens, day.gpu_nanoseconds) == (10, 20, 600)
+    assert (day.first_byte_microseconds, day.first_byte_1, day.total_microseconds, day.total_2) == (
+        250_000,
+        1,
+        2_000_000,
+        1,
+    )
+
+
+def test_half_a_line_waits_for_its_rest(writer: Writer) -> None:
+    bring = Replay(writer.folder)
+    line = written([ended(call(1))])
+    writer.write_bytes(line[:50])
+    bring.run(writer.name)
+    assert stored() == []
+    writer.write_bytes(line[50:])
+    bring.run(writer.name)
+    assert stored() == [call(1)]
+
+
+def test_a_segment_goes_once_it_is_applied_and_its_successor_has_begun(writer: Writer) -> None:
+    bring = Replay(writer.folder)
+    first = writer.segment.name
+    writer.write(admitted(call(1)), ended(call(2)))
+    writer.number += 1
+    writer.segment.touch()
+    bring.run(writer.name)
+    assert first in writer.files(), "the successor does not name the open calls yet"
+    writer.write({**admitted(call(1)), "again": True})
+    bring.run(writer.name)
+    assert first not in writer.files()
+    assert list(AppliedSegment.objects.values_list("segment", flat=True)) == [writer.segment.name]
+    writer.write(ended(call(1)))
+    bring.run(writer.name)
+    assert stored() == [call(2), call(1)]
+
+
+def test_another_living_writer_is_left_alone(writer: Writer) -> None:
+    writer.write(ended(call(1)))
+    Replay(writer.folder).run("")
+    assert stored() == []
+    assert len(writer.files()) == 2
+
+
+def test_a_dead_writers_calls_are_recorded_and_its_files_deleted(writer: Writer) -> None:
+    writer.write(admitted(call(1)), admitted(call(2)), admitted(call(3)), ended(call(1)))
+    writer.rotate(admitted(call(2)), admitted(call(3)))
+    writer.write(ended(call(3)))
+    writer.write_bytes(written([ended(call(2))])[:-30])
+    writer.die()
+    Replay(writer.folder).run("")
+    assert stored() == [call(1), call(3), call(2)]
+    lost = UsageRecord.objects.get(call=call(2))
+    assert (lost.ended, lost.prompt_tokens, lost.completion_tokens, lost.estimated) == ("lost", 10, 100, True)
+    assert UsageDay.objects.get(key="key1").lost == 1
+    assert writer.files() == []
+    assert not AppliedSegment.objects.exists()
+
+
+def test_open_calls_are_found_in_what_was_applied_long_ago(writer: Writer) -> None:
+    writer.write(admitted(call(1)), admitted(call(2)), ended(call(2)))
+    Replay(writer.folder).run(writer.name)
+    writer.die()
+    Replay(writer.folder).run("")
+    assert stored() == [call(2), call(1)]
+
+
+def test_a_broken_line_is_left_out_and_said(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    writer.write_bytes(b"garbage\n" + written([ended(call(1))]))
+    Replay(writer.folder).run(writer.name)
+    assert stored() == [call(1)]
+    assert [record.message for record in caplog.records] == [
+        f"A line of the journal in {writer.segment.name} can't be read; it is left out."
+    ]
+
+
+def test_many_lines_are_many_transactions(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(applying, "store", lambda records: taken.append(len(records)))
+    writer.write(*(ended(call(number)) for number in range(2 * replay.BATCH + 1)))
+    Replay(writer.folder).run(writer.name)
+    assert taken == [replay.BATCH, replay.BATCH, 1]
+
+
+def test_two_that_apply_the_same_lines_apply_them_once(writer: Writer) -> None:
+    """Which can't happen as long as locks are locks; the database does not rely on them."""
+    one, other = Replay(writer.folder), Replay(writer.folder)
+    writer.write(ended(call(1)))
+    one.run(writer.name)
+    other.run(writer.name)
+    writer.write(ended(call(2)))
+    other.run(writer.name)
+    one.run(writer.name)  # finds itself overtaken
+    writer.write(ended(call(3)))
+    one.run(writer.name)
+    assert stored() == [call(1), call(2), call(3)]
+
+
+# Where it dies: the function, and the argument with which it is called then.
+STEPS: dict[str, tuple[Any, str, Any]] = {
+    "records": (applying, "row", None),
+    "hours": (applying, "add", UsageHour),
+    "days": (applying, "add", UsageDay),
+    "months": (applying, "add", UsageMonth),
+    "commit": (replay, "apply", None),
+    "unlink": (Replay, "delete", None),
+    "forget": (replay, "forget", None),
+}
+
+
+def let_die(monkeypatch: pytest.MonkeyPatch, step: str, times: int, died: type[BaseException]) -> list[int]:
+    """Makes the step die, the commit after it is done and all others before; returns how many calls are to go."""
+    owner, name, wanted = STEPS[step]
+    real, left = getattr(owner, name), [times]
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        here = left[0] > 0 and (wanted is None or arguments[0] is wanted)
+        left[0] -= here
+        dies = here and not left[0]
+        if dies and step != "commit":
+            raise died
+        done = real(*arguments, **named)
+        if dies:
+            raise died
+        return done
+
+    monkeypatch.setattr(owner, name, dying)
+    return left
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("died", [Died, OperationalError])
+def test_a_death_at_any_step_neither_loses_nor_doubles(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, step: str, times: int, died: type[BaseException]
+) -> None:
+    monkeypatch.setattr(replay, "BATCH", 2)
+    writer.write(*(admitted(call(number)) for number in range(5)), *(ended(call(number)) for number in range(4)))
+    writer.rotate(admitted(call(4)))
+    writer.write(admitted(call(5)), ended(call(5)))
+    writer.die()
+    left = let_die(monkeypatch, step, times, died)
+    bring = Replay(writer.folder)
+    for _ in range(4):
+        try:
+            bring.run("")
+        except Died:
+            bring = Replay(writer.folder)  # another process
+        except OperationalError:
+            pass  # the same one, a moment later
+    assert left[0] < times, "the step was never reached"
+    assert sorted(stored()) == [call(number) for number in range(6)]
+    assert UsageRecord.objects.get(ended="lost").call == call(4)
+    assert writer.files() == []

@@ -1,0 +1,9 @@
+"""What is stored: records of calls, their sums, and how far the journal is applied."""
+
+from __future__ import annotations
+
+from usage.models.applied import AppliedSegment
+from usage.models.record import UsageRecord
+from usage.models.rollup import RollUp, UsageDay, UsageHour, UsageMonth
+
+__all__ = ["AppliedSegment", "RollUp", "UsageDay", "UsageHour", "UsageMonth", "UsageRecord"]

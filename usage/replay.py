@@ -1,0 +1,133 @@
+"""Brings a journal's folder into the database: this process's segments, and those of writers that died."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+from usage import segments
+from usage.applying import Overtaken, Place, apply, forget, place_of
+from usage.lines import Admitted, Record, read
+
+# Lines a transaction: some milliseconds of SQLite's one write lock.
+BATCH = 200
+
+log = logging.getLogger("gateway.usage")
+
+
+class Replay:
+    """What is known of the segments in a folder: how far each is applied."""
+
+    def __init__(self, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
+        self.folder = folder
+        self.places: dict[Path, Place] = {}
+        self._go_on = go_on
+
+    def run(self, own: str) -> None:
+        """Applies all there is; `own` is the writer of this process, "" for none.
+
+        Stops early when it is told to.  Raises the database's errors and OSError; what is applied by then stays so.
+        """
+        found = segments.by_writer(self.folder)
+        known = {path for paths in found.values() for path in paths}
+        self.places = {path: place for path, place in self.places.items() if path in known}
+        for writer in sorted({*found, *segments.locks(self.folder)}, key=lambda writer: writer != own):
+            try:
+                if writer == own:
+                    self.follow(found.get(writer, []))
+                else:
+                    self.take_over(writer)
+            except Overtaken:
+                self.places.clear()  # and read anew next time
+
+    def follow(self, paths: list[Path]) -> None:
+        """Applies a living writer's segments, and deletes those that it has left behind."""
+        for path in paths:
+            self.apply(path)
+        for path, successor in pairwise(paths):
+            # A successor's first write names the calls that are open: until then, this one is needed for them.
+            if self.is_applied(path) and segments.size(successor):
+                self.delete([path])
+
+    def take_over(self, writer: str) -> None:
+        """Applies a dead writer's segments, records the calls that it left open as lost, and deletes them."""
+        with segments.taken_over(self.folder, writer) as taken:
+            if not taken:
+                return
+            paths = segments.by_writer(self.folder).get(writer, [])
+            for path in paths:
+                self.apply(path)
+            if not self._go_on():
+                return
+            if paths:
+                self.settle(paths)
+            self.delete(paths)
+            (self.folder / f"{writer}.lock").unlink(missing_ok=True)
+
+    def apply(self, path: Path) -> None:
+        """Applies a segment's whole lines, portion by portion."""
+        place = self.place(path)
+        while not place.settled and self._go_on():
+            lines, end = segments.read_lines(path, place.offset, BATCH)
+            if not lines:
+                return
+            records = [said for line in lines if isinstance(said := self.said(line, path), Record)]
+            apply(path.name, records, start=place.offset, end=end)
+            self.places[path] = place = Place(end, settled=False)
+
+    def settle(self, paths: list[Path]) -> None:
+        """Records the calls that these, all of a dead writer's segments, leave open."""
+        last = paths[-1]
+        place = self.place(last)
+        if not place.settled:
+            lost = self.open_calls(paths)
+            if lost:
+                log.warning("%d calls were cut off by the end of their server: charged as reserved.", len(lost))
+            apply(last.name, lost, start=place.offset, end=place.offset, settle=True)
+            self.places[last] = Place(place.offset, settled=True)
+
+    def open_calls(self, paths: list[Path]) -> list[Record]:
+        """Returns what calls leave that were admitted and never ended."""
+        calls: dict[str, Record] = {}
+        for path in paths:
+            offset = 0
+            while True:
+                lines, offset = segments.read_lines(path, offset, BATCH)
+                if not lines:
+                    break
+                for line in lines:
+                    match read(line):
+                        case Admitted(call, lost):
+                            calls[call] = lost
+                        case Record() as ended:
+                            calls.pop(ended.call, None)
+        return list(calls.values())
+
+    def delete(self, paths: list[Path]) -> None:
+        """Deletes applied segments, the oldest first, and then forgets them: in this order none is applied again."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+            self.places.pop(path, None)
+        if paths:
+            forget(path.name for path in paths)
+
+    def place(self, path: Path) -> Place:
+        """Returns how far a segment is applied; the database is asked once."""
+        if path not in self.places:
+            self.places[path] = place_of(path.name)
+        return self.places[path]
+
+    def is_applied(self, path: Path) -> bool:
+        """Tells whether a segment that is written no more is in the database."""
+        lines, _ = segments.read_lines(path, self.place(path).offset, 1)
+        return not lines
+
+    @staticmethod
+    def said(line: bytes, path: Path) -> Admitted | Record | None:
+        """Returns what a line says; a broken one has its line in the log."""
+        said = read(line)
+        if said is None:
+            log.error("A line of the journal in %s can't be read; it is left out.", path.name)
+        return said

@@ -1,0 +1,87 @@
+"""The journal's files as they lie in its folder: whose they are, and their lines."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+is_segment = re.compile(r"([0-9a-f]{16})-(\d{6,})\.jsonl").fullmatch
+PORTION = 256 * 2**10
+
+
+class Lines(NamedTuple):
+    """Whole lines of a segment, and the offset behind the last of them."""
+
+    lines: list[bytes]
+    offset: int
+
+
+def by_writer(folder: Path) -> dict[str, list[Path]]:
+    """Returns the segments of each writer, in their order; none where there is no folder."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in folder.glob("*.jsonl"):
+        named = is_segment(path.name)
+        if named:
+            found.setdefault(named[1], []).append((int(named[2]), path))
+    return {writer: [path for _, path in sorted(segments)] for writer, segments in sorted(found.items())}
+
+
+def locks(folder: Path) -> set[str]:
+    """Returns the writers that have a lock, dead or alive."""
+    return {path.stem for path in folder.glob("*.lock") if re.fullmatch(r"[0-9a-f]{16}", path.stem)}
+
+
+@contextmanager
+def taken_over(folder: Path, writer: str) -> Iterator[bool]:
+    """Holds a dead writer's lock, so that no other process takes its segments; says False if the writer lives."""
+    descriptor = os.open(folder / f"{writer}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path, offset: int, most: int) -> Lines:
+    """Returns up to `most` whole lines from an offset on; a last line without its end is left for later."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        portion = file.read(PORTION)
+        while portion and b"\n" not in portion:
+            more = file.read(PORTION)
+            if not more:
+                return Lines([], offset)
+            portion += more
+    lines = portion.split(b"\n")[:-1][:most]
+    return Lines(lines, offset + sum(map(len, lines)) + len(lines))
+
+
+def size(path: Path) -> int:
+    """Returns a file's size in bytes, 0 for one that is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def count_lines(path: Path, offset: int) -> tuple[int, int]:
+    """Returns how many lines end behind an offset, and the file's size."""
+    count = 0
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while portion := file.read(PORTION):
+                count += portion.count(b"\n")
+                offset += len(portion)
+    except FileNotFoundError:
+        pass
+    return count, offset
