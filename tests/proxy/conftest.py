@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from apikeys.feed import feed
+from apikeys.keyring import ring
+from apikeys.models import Key
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer
 from tests.proxy.wire import FakeUpstream, fake_upstream
@@ -52,3 +55,12 @@ def faked_gateway(_fake: FakeUpstream) -> Iterator[GatewayServer]:
     patience = {name: value for name, value in SMALL.items() if name.startswith("UPSTREAM")}
     with GatewayServer(ollama_url=_fake.url, **patience) as server:
         yield server
+
+
+@pytest.fixture
+def inside_key(db: None) -> Iterator[str]:
+    """A key that is known in this process (tests/proxy/inside.py)."""
+    key, secret = Key.objects.issue(label="inside")
+    feed.load()
+    yield secret
+    ring.drop(key.key_id)

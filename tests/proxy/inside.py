@@ -11,26 +11,12 @@ from typing import Any
 import httpx
 from django.conf import settings
 
-from apikeys.keyring import ring
-from apikeys.keys import digest, generate
-from apikeys.principal import Principal
 from gateway.asgi import application
 from proxy.running import policy_of, running
 from proxy.upstream import Upstream
 from tests.proxy.wire import Answer
 
 Message = MutableMapping[str, Any]
-
-
-@contextmanager
-def valid_key() -> Iterator[str]:
-    """Puts a key into the ring, and takes it out again."""
-    key = generate()
-    ring.put(digest(key.text, settings.KEY_PEPPER), Principal(key.id, "inside", None))
-    try:
-        yield key.text
-    finally:
-        ring.drop(key.id)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer
-from tests.proxy.inside import Body, exchange, upstream_of, valid_key
+from tests.proxy.inside import Body, exchange, upstream_of
 from tests.proxy.wire import Answer, Client, ask, asked, chunk, error_of, events
 
 GENERATE = "/api/v1/generate"
@@ -337,12 +337,14 @@ def test_answers_are_not_for_browsers_to_guess_at(gateway: GatewayServer) -> Non
 
 
 @pytest.mark.anyio
-async def test_an_exception_inside_is_a_500_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_inside_is_a_500_that_says_nothing(
+    inside_key: str, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(_request: httpx.Request) -> httpx.Response:
         raise RuntimeError(f"the prompt was: {PROMPT}")
 
-    with valid_key() as key, upstream_of(broken):
-        answer = await exchange(GENERATE, {"prompt": PROMPT}, key)
+    with upstream_of(broken):
+        answer = await exchange(GENERATE, {"prompt": PROMPT}, inside_key)
     assert "log" in refusal(answer, 500, "internal_error")
     assert PROMPT not in answer.body.decode()
     assert "Unforeseen RuntimeError" in caplog.text
@@ -350,13 +352,13 @@ async def test_an_exception_inside_is_a_500_that_says_nothing(caplog: pytest.Log
 
 
 @pytest.mark.anyio
-async def test_an_exception_in_mid_stream_is_an_error_event(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_in_mid_stream_is_an_error_event(inside_key: str, caplog: pytest.LogCaptureFixture) -> None:
     async def lines() -> AsyncIterator[bytes]:
         yield b'{"response":"a","done":false}\n'
         raise RuntimeError(f"the prompt was: {PROMPT}")
 
-    with valid_key() as key, upstream_of(lambda _request: httpx.Response(200, stream=Body(lines()))):
-        answer = await exchange(GENERATE, {"prompt": PROMPT, "stream": True}, key)
+    with upstream_of(lambda _request: httpx.Response(200, stream=Body(lines()))):
+        answer = await exchange(GENERATE, {"prompt": PROMPT, "stream": True}, inside_key)
     assert answer.status == 200
     first, last = events(answer.body)
     assert first == b'data: {"response":"a","done":false}'
