@@ -22,6 +22,8 @@ DOCS = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+VARY = {"Vary": "Accept"}
+
 
 def page(template: str, context: dict[str, Any], *, status: int = 200, policy: str = PLAIN) -> HttpResponse:
     """Renders a page that reads neither the session nor the database."""
@@ -29,10 +31,12 @@ def page(template: str, context: dict[str, Any], *, status: int = 200, policy: s
 
 
 class HomeView(OpenView):
-    """Says what this is, whether it is up, and where everything is."""
+    """Says what this is, whether it is up, and where everything is; to programs, what Ollama says."""
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        """Answers the home page."""
+        """Answers the home page, or Ollama's heartbeat: the `ollama` command begins with `HEAD /`."""
+        if "text/html" not in request.headers.get("Accept", ""):
+            return HttpResponse(b"Ollama is running", content_type="text/plain; charset=utf-8", headers=VARY)
         context = {
             "version": __version__,
             "upstream_version": await pulse.feel(),
@@ -41,6 +45,7 @@ class HomeView(OpenView):
         }
         response = page("home.html", context)
         response["Cache-Control"] = "no-store"
+        response["Vary"] = "Accept"
         return response
 
 

@@ -129,7 +129,7 @@ def test_an_absent_ollama_is_down_and_its_address_is_not_told() -> None:
     with GatewayServer(ollama_url="http://user-visible.invalid:12345") as server:
         answer = httpx.get(f"{server.url}/health")
         ready = httpx.get(f"{server.url}/health/ready")
-        page = httpx.get(f"{server.url}/")
+        page = httpx.get(f"{server.url}/", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.json()["upstream"], ready.status_code) == (200, "down", 503)
     for said in (answer, ready, page):
         assert "user-visible" not in said.text
