@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 import time
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
+from apikeys import keys
 from apikeys.credential import TwoCredentialsError, credential
 from apikeys.feed import feed
+from apikeys.guesses import guesses
 from apikeys.keyring import ring
-from apikeys.keys import ID_PLACE, digest, parse
 from apikeys.last_used import last_used
+from apikeys.permissions import NO_KEY
+from apikeys.redigest import new_digests
+from apikeys.refusals import KeysUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from django.http import HttpRequest
     from rest_framework.request import Request
 
+    from apikeys.keyring import Found
     from apikeys.principal import Principal
 
+Meta = MutableMapping[str, Any]
+
 CHALLENGE = 'Bearer realm="Ollama gateway"'
-NO_KEY = "An API key is needed: send it as `X-API-Key: <key>` or as `Authorization: Bearer <key>`."
-# One text for unknown, malformed, revoked and expired keys: none of them may be told from another.
+# One text for unknown, malformed, disabled, revoked and expired keys: none of them may be told from another.
 NOT_VALID = (
     "This API key is not valid: it is mistyped, unknown, revoked or expired. "
     "Check that it was copied whole, or ask the operator of this gateway for a new one."
 )
+# Where the answer of `prepare` waits for `identify`; no header can be called so.
+PREPARED = "apikeys.found"
 
 
-def identify(meta: Mapping[str, Any]) -> Principal | None:
+def look_up(text: str) -> Found | None:
+    """Returns whose key the text is, None where it is nobody's or no longer good.  Reads memory only."""
+    key = keys.parse(text)
+    if key is None and not keys.is_legacy(text):
+        return None
+    digests = [keys.digest(text, pepper) for pepper in (settings.KEY_PEPPER, *settings.KEY_PEPPER_FALLBACKS)]
+    now = time.time()
+    found = ring.find_legacy(digests, now) if key is None else ring.find(key.id, digests, now)
+    if found is not None and found.pepper:
+        new_digests.note(found.principal.key_id, digests[found.pepper], digests[0])
+    return found
+
+
+def identify(meta: Meta) -> Principal | None:
     """Returns the principal of the key in the headers (spelled as in a request's META), None where there is no key.
 
-    Reads memory only.  Raises AuthenticationFailed for a key that is not valid, and for two that differ.
+    Reads memory only.  Raises AuthenticationFailed for a key that is not valid and for two that differ, TooManyGuesses
+    for the next one of those from an address that sent many, and KeysUnknown while the database is away.
     """
     try:
         text = credential(meta)
@@ -43,15 +65,19 @@ def identify(meta: Mapping[str, Any]) -> Principal | None:
         raise AuthenticationFailed(str(error)) from None
     if text is None:
         return None
-    key = parse(text)
-    principal = None if key is None else ring.find(key.id, digest(key.text, settings.KEY_PEPPER), time.time())
-    if principal is None:
+    found = meta.pop(PREPARED, None) or look_up(text)
+    if found is None:
+        if feed.lost and (keys.parse(text) or keys.is_legacy(text)):
+            raise KeysUnknown  # it may have been issued meanwhile
+        guesses.count(meta.get("REMOTE_ADDR", ""))
         raise AuthenticationFailed(NOT_VALID)
-    last_used.note(principal.key_id)
-    return principal
+    if feed.outage > settings.OUTAGE_GRACE:
+        raise KeysUnknown  # it may have been revoked long ago
+    last_used.note(found.principal.key_id)
+    return found.principal
 
 
-def require(meta: Mapping[str, Any]) -> Principal:
+def require(meta: Meta) -> Principal:
     """Returns the principal as `identify` does, and raises NotAuthenticated where there is no key."""
     principal = identify(meta)
     if principal is None:
@@ -59,24 +85,26 @@ def require(meta: Mapping[str, Any]) -> Principal:
     return principal
 
 
-async def prepare(meta: Mapping[str, Any]) -> None:
+async def prepare(meta: Meta) -> None:
     """Gives a well-formed key that is not in memory one chance: waits for the feed's next poll.
 
-    A key issued a moment ago by another process thus works at once, and an invented one costs no query.
+    A secret issued a moment ago by another process thus works at once, and an invented one costs no query.
     """
     try:
         text = credential(meta)
     except TwoCredentialsError:
         return
-    if text is None or text[ID_PLACE] in ring:
+    if text is None:
         return
-    key = parse(text)
-    if key is not None:
+    found = look_up(text)
+    if found is not None:
+        meta[PREPARED] = found
+    elif (keys.parse(text) or keys.is_legacy(text)) and not guesses.stopped(meta.get("REMOTE_ADDR", "")):
         await feed.refreshed()
 
 
 class APIKeyAuthentication(BaseAuthentication):
-    """Recognises the key in `X-API-Key` or `Authorization: Bearer`; a query string is never read.
+    """Recognises the key in `X-API-Key` or `Authorization` (Bearer, Basic); a query string is never read.
 
     Without a key it stands aside, as Django REST framework asks of it: `HasAPIKey` is what refuses then.
     """
@@ -93,3 +121,12 @@ class APIKeyAuthentication(BaseAuthentication):
     def authenticate_header(self, _request: Request | HttpRequest) -> str:
         """Returns the challenge that a 401 carries (RFC 6750)."""
         return CHALLENGE
+
+
+class ThreadedKeyAuthentication(APIKeyAuthentication):
+    """The same for a view that runs in a thread, which may wait."""
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[Principal, None] | None:
+        """Lets a fresh key arrive, then returns the key's principal; raises AuthenticationFailed."""
+        async_to_sync(prepare)(request.META)
+        return super().authenticate(request)

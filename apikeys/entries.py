@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from apikeys import lists
-from apikeys.keyring import Entry
+from apikeys.keyring import Entry, Old
 from apikeys.principal import Principal
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator
 
-COLUMNS = ("key_id", "digest", "label", "expires", "scopes", "models")
+    from apikeys.models import KeyQuerySet
+
+# In the order of Principal's fields where they are the same.
+COLUMNS = (
+    "key_id",
+    "label",
+    "expires",
+    "scopes",
+    "models",
+    "routes",
+    "addresses",
+    "body_limit",
+    "owner_id",
+    "team",
+    "secret_number",
+    "digest",
+    "old_digest",
+    "old_until",
+    "legacy",
+)
 
 
-def entry(  # noqa: PLR0913 -- a row's columns
-    key_id: str, digest: str, label: str, expires: datetime | None, scopes: str, models: str
-) -> Entry:
+def entries(keys: KeyQuerySet) -> Iterator[Entry]:
+    """Yields the ring's entries of these keys."""
+    for row in keys.values_list(*COLUMNS).iterator():
+        yield entry(*row)
+
+
+def entry(*row: Any) -> Entry:
     """Returns the ring's entry of a row with these COLUMNS."""
+    key_id, label, expires, scopes, models, routes, addresses, body_limit, owner_id, team, secret_number = row[:11]
+    digest, old_digest, old_until, legacy = row[11:]
     principal = Principal(
-        key_id, label, expires.timestamp() if expires else None, lists.scopes(scopes), lists.parts(models)
+        key_id,
+        label,
+        expires.timestamp() if expires else None,
+        lists.scopes(scopes),
+        lists.parts(models),
+        lists.parts(routes),
+        lists.parts(addresses),
+        body_limit,
+        owner_id,
+        team,
+        secret_number,
     )
-    return Entry(bytes.fromhex(digest), principal)
+    old = None
+    if old_digest and old_until is not None:
+        # An old secret is a secret that expires sooner.
+        end = min(old_until, expires) if expires else old_until
+        old = Old(
+            bytes.fromhex(old_digest),
+            replace(principal, expires_at=end.timestamp(), secret_number=secret_number - 1),
+        )
+    return Entry(bytes.fromhex(digest), principal, old, legacy)

@@ -6,25 +6,32 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from django.db import close_old_connections, connection
 
-from apikeys.entries import COLUMNS, entry
+from apikeys.entries import COLUMNS, entries, entry
 from apikeys.keyring import KeyRing, ring
 from apikeys.last_used import LastUsed, last_used
 from apikeys.models import Key, KeyRevision
+from apikeys.reach import Reach
+from apikeys.redigest import NewDigests, new_digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 POLL_SECONDS = 0.25
 WRITE_SECONDS = 10.0
+# A database that has not answered for this long is away, though nobody has said so.
+SILENCE_SECONDS = 2.0
+# How often the trail's end is written to the log, where no writer of the database can change it.
+SAY_SECONDS = 3600.0
 # Longer than a poll takes, shorter than anyone minds: how long a request with an unknown key may wait for one.
 REFRESH_TIMEOUT = 1.0
 STOP_TIMEOUT = 5.0
 
-log = logging.getLogger(__name__)
+trail = logging.getLogger("gateway.audit")
 
 
 class KeyFeed:
@@ -33,10 +40,14 @@ class KeyFeed:
     While the database is away, the ring keeps what it knows and the feed keeps trying.
     """
 
-    def __init__(self, ring: KeyRing, last_used: LastUsed) -> None:
+    def __init__(self, ring: KeyRing, last_used: LastUsed, new_digests: NewDigests = new_digests) -> None:
+        self.listeners: list[Callable[[], None]] = []  # called from the feed's thread after each change of the ring
         self._ring = ring
         self._last_used = last_used
+        self._new_digests = new_digests
+        self._reach = Reach("changes of keys are not seen until it is back; the known ones go on working for a while")
         self._seen = 0
+        self._said = 0
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -50,6 +61,7 @@ class KeyFeed:
             self.load()
         finally:
             close_old_connections()
+        self._reach.lost, self._reach.reached_at = False, time.monotonic()
         self._stopping.clear()
         # Writing has a thread of its own: a held write lock must not delay a revocation.
         self._threads = [
@@ -86,9 +98,9 @@ class KeyFeed:
         """Reads all keys anew."""
         # The number first: what changes while the keys are being read is then read once more.
         seen = KeyRevision.seen()
-        rows = Key.objects.not_revoked().order_by().values_list(*COLUMNS)
-        self._ring.replace(entry(*row) for row in rows.iterator())
+        self._ring.replace(entries(Key.objects.not_revoked().filter(enabled=True).order_by()))
         self._seen = seen
+        self._tell()
 
     def poll(self) -> None:
         """Reads what changed since the last time."""
@@ -98,16 +110,32 @@ class KeyFeed:
         if latest < self._seen:  # an older database was put back
             self.load()
             return
-        for revoked_at, *row in Key.objects.changed_since(self._seen).values_list("revoked_at", *COLUMNS).iterator():
+        changed = Key.objects.changed_since(self._seen)
+        for revoked_at, enabled, *row in changed.values_list("revoked_at", "enabled", *COLUMNS).iterator():
             found = entry(*row)
-            if revoked_at is not None:
+            if revoked_at is not None or not enabled:
                 self._ring.drop(found.principal.key_id)
             else:
                 self._ring.put(found)
         self._seen = latest
+        self._tell()
+
+    @property
+    def lost(self) -> bool:
+        """Tells whether the database is away, as far as is known."""
+        return self._reach.lost or self.outage > SILENCE_SECONDS
+
+    @property
+    def outage(self) -> float:
+        """For how many seconds nothing has been heard of the database; 0 where nobody listens."""
+        return time.monotonic() - self._reach.reached_at if self._threads else 0.0
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def _follow(self) -> None:
-        reach = _Reach("changes of keys are not seen until it is back; the known ones go on working")
+        reach = self._reach
         while not self._stopping.wait(POLL_SECONDS):
             waiting = self._take_waiting()
             # After an outage all is read anew: what came back may be another copy of the database.
@@ -116,11 +144,24 @@ class KeyFeed:
         connection.close()
 
     def _write_uses(self) -> None:
-        reach = _Reach("the times of last use are kept in memory until it is back")
+        reach = Reach("the times of last use are kept in memory until it is back")
+        say_at = time.monotonic()
         while not self._stopping.wait(WRITE_SECONDS):
-            reach.attempt(self._last_used.write)
-        reach.attempt(self._last_used.write)
+            reach.attempt(self._write)
+            if time.monotonic() >= say_at and reach.attempt(self._say_end):
+                say_at = time.monotonic() + SAY_SECONDS
+        reach.attempt(self._write)
         connection.close()
+
+    def _say_end(self) -> None:
+        head = KeyRevision.objects.filter(pk=1).first()
+        if head is not None and head.latest != self._said:
+            trail.info("The audit trail ends at %s.", head.end)
+            self._said = head.latest
+
+    def _write(self) -> None:
+        self._last_used.write()
+        self._new_digests.write()
 
     def _take_waiting(self) -> list[asyncio.Future[bool]]:
         with self._lock:
@@ -132,29 +173,6 @@ class KeyFeed:
         for waiter in waiting:
             with contextlib.suppress(RuntimeError):  # its loop was closed meanwhile
                 waiter.get_loop().call_soon_threadsafe(_settle, waiter, done)
-
-
-class _Reach:
-    """Whether one thread reaches the database; says once when that changes."""
-
-    def __init__(self, consequence: str) -> None:
-        self.lost = False
-        self._consequence = consequence
-
-    def attempt(self, step: Callable[[], None]) -> bool:
-        """Runs the step; returns whether it went well."""
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 -- a thread that died of a surprise would let revoked keys live
-            if not self.lost:
-                log.error("The database can't be reached (%s): %s.", type(error).__name__, self._consequence)  # noqa: TRY400 -- one line is enough
-            self.lost = True
-            connection.close()  # the next attempt opens a new one: this one may be dead
-            return False
-        if self.lost:
-            log.warning("The database is reached again.")
-        self.lost = False
-        return True
 
 
 def _settle(waiter: asyncio.Future[bool], done: bool) -> None:  # noqa: FBT001 -- call_soon passes no names

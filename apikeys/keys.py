@@ -24,6 +24,8 @@ ID_PLACE = slice(len(PREFIX), len(PREFIX) + ID_LENGTH)
 _is_shaped = re.compile(
     rf"{PREFIX}[0-9A-Za-z]{{{ID_LENGTH}}}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 ).fullmatch
+# The keys of this project's predecessor: no id, no checksum, lower-case hexadecimal digits.
+_is_legacy = re.compile(r"ollama_[0-9a-f]{16,128}").fullmatch
 _is_id = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}").fullmatch
 
 
@@ -38,9 +40,9 @@ class ParsedKey(NamedTuple):
         return f"ParsedKey(id={self.id!r})"
 
 
-def generate() -> ParsedKey:
-    """Makes a new key from the system's randomness."""
-    key_id, secret = _random(ID_LENGTH), _random(SECRET_LENGTH)
+def generate(key_id: str = "") -> ParsedKey:
+    """Makes a new key from the system's randomness, or a new secret for the key with that id."""
+    key_id, secret = key_id or _random(ID_LENGTH), _random(SECRET_LENGTH)
     body = f"{PREFIX}{key_id}_{secret}"
     return ParsedKey(key_id, body + checksum(body))
 
@@ -52,6 +54,11 @@ def parse(text: str) -> ParsedKey | None:
     if checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
         return None
     return ParsedKey(text[ID_PLACE], text)
+
+
+def is_legacy(text: str) -> bool:
+    """Tells whether the text has the shape of a key of the predecessor."""
+    return _is_legacy(text) is not None
 
 
 def find_id(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from functools import lru_cache
 
@@ -13,8 +14,10 @@ SCOPES = {
     "manage": "fetch, make and delete models, and change what all share",
     "keys": "issue and change keys through the API",
 }
+DIALECTS = ("gateway", "ollama", "openai", "anthropic")
 MOST_PARTS = 100
 _separators = re.compile(r"[,\s]+")
+_is_path = re.compile(r"/[A-Za-z0-9_./{}*-]{0,200}").fullmatch
 _is_pattern = re.compile(r"[A-Za-z0-9_.:/*-]{1,350}").fullmatch
 
 
@@ -45,8 +48,33 @@ def known_scopes(text: str) -> None:
 
 def model_patterns(text: str) -> None:
     """Refuses what can be no pattern of a model's name, and more of them than anybody needs."""
-    if len(parts(text)) > MOST_PARTS:
-        raise ValidationError(f"That are too many models: list at most {MOST_PARTS}, with * for what they share.")
+    not_too_many(text)
     for part in parts(text):
         if not _is_pattern(part):
             raise ValidationError(f"{part!r} is no model: write it like mistral, mistral:7b, llama3* or me/*.")
+
+
+def known_routes(text: str) -> None:
+    """Refuses what is neither a dialect nor a path."""
+    not_too_many(text)
+    for part in parts(text):
+        if part not in DIALECTS and not _is_path(part):
+            raise ValidationError(
+                f"{part!r} is neither a dialect ({', '.join(DIALECTS)}) nor a path such as /api/chat or /v1/*."
+            )
+
+
+def networks(text: str) -> None:
+    """Refuses what is neither an address nor a network."""
+    not_too_many(text)
+    for part in parts(text):
+        try:
+            ipaddress.ip_network(part)
+        except ValueError as error:
+            raise ValidationError(f"{part!r} is no address or network: {error}.") from None
+
+
+def not_too_many(text: str) -> None:
+    """Refuses more parts than anybody needs: each costs a look on the way of a request."""
+    if len(parts(text)) > MOST_PARTS:
+        raise ValidationError(f"That are too many: list at most {MOST_PARTS}, with * for what they share.")

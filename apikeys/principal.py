@@ -13,19 +13,30 @@ INFERENCE = frozenset({"inference"})
 class Principal:
     """A frozen picture of one key; stands where Django has a user.  Kept tiny, since all keys are held in memory.
 
-    `expires_at` is in seconds since the epoch, None for never.
+    `expires_at` is in seconds since the epoch, None for never.  Lists are empty where all is allowed.  Of a key with
+    two good secrets there are two principals, told apart by `secret_number`.
     """
 
     key_id: str
     label: str
     expires_at: float | None = None
     scopes: frozenset[str] = INFERENCE
-    models: tuple[str, ...] = ()  # patterns; none means all models
+    models: tuple[str, ...] = ()  # patterns
+    routes: tuple[str, ...] = ()  # dialects and paths
+    addresses: tuple[str, ...] = ()  # addresses and networks
+    body_limit: int | None = None  # bytes
+    owner_id: int | None = None
+    team: str = ""
+    secret_number: int = 1
 
     @property
     def is_authenticated(self) -> Literal[True]:
         """Is always true: only a recognised key has a principal."""
         return True
+
+    def expired(self, now: float) -> bool:
+        """Tells whether the key, or this secret of it, is over at `now` (epoch seconds)."""
+        return self.expires_at is not None and self.expires_at <= now
 
     def __str__(self) -> str:
         """Names the key for people."""

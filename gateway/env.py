@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.complaints import SettingError, explain
+from gateway.secretfiles import SecretFiles
 from gateway.values import (
     Aliases,
     CertificateFile,
@@ -22,15 +24,11 @@ from gateway.values import (
     Seconds,
 )
 
+__all__ = ["BASE_DIR", "Env", "SettingError"]
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEFAULT_OLLAMA_URL = "http://localhost:11434"
 GENERATED = ("SECRET_KEY", "KEY_PEPPER")
-HIDDEN = frozenset({*GENERATED, "OLLAMA_API_KEY", "DATABASE_URL"})
-LONGEST_SHOWN_VALUE = 80
-
-
-class SettingError(Exception):
-    """A setting has a value that the gateway can't run with; its text is one line for people."""
 
 
 class Env(BaseSettings):
@@ -113,6 +111,14 @@ class Env(BaseSettings):
         default="",
         description="Mixed into every key's digest; made at the first start. Lose it and all keys are lost",
     )
+    KEY_PEPPER_FALLBACKS: CommaList = Field(
+        default=[],
+        description="Former values of KEY_PEPPER that still verify, separated by commas; a key moves to the present "
+        "one when it is used",
+    )
+    OUTAGE_GRACE: Seconds = Field(
+        default=900, ge=0, description="Seconds that known keys go on working while the database is away"
+    )
 
     # What a client may send
     MAX_BODY_BYTES: int = Field(default=32 * 2**20, ge=1024, description="Largest request body, in bytes")
@@ -124,6 +130,12 @@ class Env(BaseSettings):
     MAX_HEADER_BYTES: int = Field(default=64 * 2**10, ge=1024, description="Largest request head, in bytes")
     CLIENT_TIMEOUT: Seconds = Field(
         default=30, gt=0, description="Seconds that a client may pause while it sends its request"
+    )
+
+    INVALID_KEYS_PER_MINUTE: int = Field(
+        default=30,
+        ge=1,
+        description="Keys that are not valid that one address may send in a minute before it has to wait",
     )
 
     # What a key may ask of Ollama
@@ -164,6 +176,18 @@ class Env(BaseSettings):
 
     # What it says
     LOG_ADDRESSES: bool = Field(default=False, description="Write the client's address into the log line of a request")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- not used: a folder with a file a setting
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads NAME_FILE where a secret's NAME is given nowhere."""
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, env_settings, dotenv_settings)
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -207,39 +231,3 @@ def load() -> Env:
         if not getattr(env, name):
             raise SettingError(f"{name} is not set: any command of manage.py writes one into {env_file()}")
     return env
-
-
-def explain(error: ValidationError) -> str:
-    """Turns the first complaint into one line for people, without showing a secret."""
-    first: Any = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
-    value = str(first["input"])
-    secret = name in HIDDEN or (name == "OLLAMA_URL" and ("@" in value or "?" in value))
-    shown = "(hidden)" if secret else repr(value[:LONGEST_SHOWN_VALUE])
-    label = "APP_ENV (or NODE_ENV)" if name == "APP_ENV" else name
-    return f"{label}={shown} is not allowed; allowed is {allowed(first)} (see docs/settings.md)"
-
-
-def allowed(complaint: Any) -> str:
-    """Says what may stand instead, from one of pydantic's complaints."""
-    match complaint["type"]:
-        case "bool_parsing" | "bool_type":
-            return "true or false"
-        case "int_parsing" | "int_from_float":
-            return "a whole number"
-        case "float_parsing" | "finite_number":
-            return "a number"
-        case "literal_error":
-            return str(complaint["ctx"]["expected"]).replace("'", "")
-        case "less_than_equal":
-            return f"at most {complaint['ctx']['le']:g}"
-        case "greater_than_equal":
-            return f"at least {complaint['ctx']['ge']:g}"
-        case "greater_than":
-            return f"more than {complaint['ctx']['gt']:g}"
-        case "string_too_short":
-            return "some text"
-        case "value_error":
-            return str(complaint["ctx"]["error"])
-        case _:
-            return str(complaint["msg"])

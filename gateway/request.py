@@ -41,7 +41,13 @@ class LaneRequest(ASGIRequest):
         self.argument = ""
         self.method = call.method
         self.path = self.path_info = call.path
-        self.META = meta = {"REQUEST_METHOD": call.method, "QUERY_STRING": "", "SERVER_NAME": "", "SERVER_PORT": "0"}
+        self.META = meta = {
+            "REQUEST_METHOD": call.method,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "",
+            "SERVER_PORT": "0",
+            "REMOTE_ADDR": call.client,
+        }
         self.headers = headers = {}
         for raw_name, raw_value in scope["headers"]:
             name = META_NAMES.get(raw_name) or meta_name(raw_name)

@@ -37,10 +37,11 @@ class Bodies:
         encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
         if encoding and encoding.lower() != "identity":
             raise EncodedBody(encoding)
+        limit = self.limit_of(call)
         declared = request.META.get("CONTENT_LENGTH") or "0"
-        if not declared.isdigit() or int(declared) > self.limit:
-            raise BodyTooLarge(self.limit)
-        share = Share(self)
+        if not declared.isdigit() or int(declared) > limit:
+            raise BodyTooLarge(limit)
+        share = Share(self, limit)
         call.holds.append(share)
         parts: list[bytes] = []
         while True:
@@ -56,18 +57,24 @@ class Bodies:
                 call.outcome.received_bytes = share.size
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def limit_of(self, call: Call) -> int:
+        """Returns how large a call's body may be, in bytes: its key may have a smaller limit than all."""
+        own = call.principal.body_limit if call.principal is not None else None
+        return self.limit if own is None else min(self.limit, own)
+
 
 class Share:
     """One call's part of all bodies in memory, given back when the call ends."""
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: Bodies, limit: int) -> None:
         self.bodies = bodies
+        self.limit = limit
         self.size = 0
 
     def take(self, size: int) -> None:
         """Counts bytes in; raises BodyTooLarge for too many of one, Busy for too many of all."""
-        if self.size + size > self.bodies.limit:
-            raise BodyTooLarge(self.bodies.limit)
+        if self.size + size > self.limit:
+            raise BodyTooLarge(self.limit)
         if self.bodies.held + size > self.bodies.total:
             raise Busy
         self.bodies.held += size

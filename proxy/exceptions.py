@@ -44,7 +44,9 @@ class BodyTooLarge(Refusal):
     """The body is larger than the limit, in bytes."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(413, f"The request body is larger than {limit} bytes, the limit here (MAX_BODY_BYTES).")
+        super().__init__(
+            413, f"The request body is larger than {limit} bytes, the limit here (MAX_BODY_BYTES, or this key's own)."
+        )
 
 
 class EncodedBody(Refusal):

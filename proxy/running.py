@@ -11,6 +11,7 @@ from django.conf import settings
 from apikeys.feed import feed
 from proxy.body import Bodies
 from proxy.clamps import Clamps
+from proxy.keywatch import key_watch
 from proxy.live import live
 from proxy.policy import Policy
 from proxy.relay import Idle
@@ -43,6 +44,7 @@ class Running:
         self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
         await asyncio.to_thread(feed.start)
         live.start(settings.ENV.MAX_CALL_SECONDS)
+        key_watch.start()
         # What is there now stays: the collector need not look at it again and again, nor as often as by default.
         gc.collect()
         gc.freeze()
@@ -51,6 +53,7 @@ class Running:
     async def close(self) -> None:
         """Lets go of everything."""
         live.stop()
+        key_watch.stop()
         await self.upstream.aclose()
         await asyncio.to_thread(feed.stop)
 

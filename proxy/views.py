@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from django.http import HttpResponse
 
 from apikeys.authentication import APIKeyAuthentication
-from apikeys.permissions import HasAPIKey
+from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, refusal_of
 from proxy.call import FAILED, REFUSED
 from proxy.exceptions import ScopeMissing
@@ -47,6 +47,7 @@ class RelayView(AsyncAPIView):
         call = request.call
         call.principal = request.user
         route = self.routes[call.method]
+        permit(request.user, route.path, route.surface.name, call.client)
         call.dialect = route.surface.name
         if route.scope not in request.user.scopes:
             raise ScopeMissing(route.scope)

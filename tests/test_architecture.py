@@ -34,7 +34,9 @@ LEAVES = {
     "gateway.rest": (),
     "gateway.request": (),
     "gateway.values": (),
-    "gateway.env": ("gateway.values",),
+    "gateway.complaints": (),
+    "gateway.secretfiles": ("gateway.complaints",),
+    "gateway.env": ("gateway.values", "gateway.complaints", "gateway.secretfiles"),
     "gateway.envfile": ("gateway.env",),
 }
 

@@ -1,9 +1,21 @@
-"""What is stored: keys, and the numbering of their changes."""
+"""What is stored: keys, their limits, and the audit trail that numbers their changes."""
 
 from __future__ import annotations
 
+from apikeys.models.allowance import Allowance
+from apikeys.models.entry import AuditEntry, TrailIsKept
 from apikeys.models.key import Key, one_printable_line
 from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal
 from apikeys.models.revision import KeyRevision
 
-__all__ = ["Key", "KeyIsKept", "KeyQuerySet", "KeyRevision", "RevocationIsFinal", "one_printable_line"]
+__all__ = [
+    "Allowance",
+    "AuditEntry",
+    "Key",
+    "KeyIsKept",
+    "KeyQuerySet",
+    "KeyRevision",
+    "RevocationIsFinal",
+    "TrailIsKept",
+    "one_printable_line",
+]

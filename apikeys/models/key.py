@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models as db
 from django.db import transaction
 from django.utils import timezone
 
 from apikeys import keys, lists
+from apikeys.models import changes
+from apikeys.models.allowance import Allowance
 from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal
 from apikeys.models.revision import KeyRevision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# How long a replaced secret stays good unless somebody says else.
+GRACE = timedelta(days=1)
 
 
 def one_printable_line(value: str) -> None:
@@ -22,12 +32,16 @@ def one_printable_line(value: str) -> None:
 
 
 class Key(db.Model):
-    """A key: who got it, until when, and the digest of its secret.  It is never deleted, and revoked for good."""
+    """A key: who got it, what it may do, until when, and the digest of its secret.
+
+    It is never deleted, and revoked for good.
+    """
 
     class State(db.TextChoices):
         """What a key is good for at this moment."""
 
         ACTIVE = "active"
+        DISABLED = "disabled"
         EXPIRED = "expired"
         REVOKED = "revoked"
 
@@ -44,6 +58,18 @@ class Key(db.Model):
         validators=[one_printable_line],
         help_text="Who or what uses this key, for example “Ana's laptop”.",
     )
+    owner = db.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        db.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        help_text="The person who answers for it.",
+    )
+    team = db.CharField(
+        max_length=100, blank=True, default="", db_index=True, help_text="A name that keys share, for example research."
+    )
+    note = db.TextField(blank=True, default="", help_text="For operators; nobody else sees it.")
     scopes = db.CharField(
         max_length=100,
         default="inference",
@@ -56,18 +82,42 @@ class Key(db.Model):
         validators=[lists.model_patterns],
         help_text="The models that it may use, for example mistral, llama3*, me/*. Empty: all.",
     )
+    routes = db.TextField(
+        blank=True,
+        default="",
+        validators=[lists.known_routes],
+        help_text="The dialects (gateway, ollama, openai, anthropic) or paths that it may use. Empty: all.",
+    )
+    addresses = db.TextField(
+        blank=True,
+        default="",
+        validators=[lists.networks],
+        help_text="The addresses and networks that it works from, as 192.0.2.7, 2001:db8::/32. Empty: all.",
+    )
+    body_limit = db.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The largest request body, in bytes, below the one for all. Empty: that one.",
+    )
+    enabled = db.BooleanField(default=True, help_text="A disabled key is refused until it is enabled again.")
+    expires = db.DateTimeField(null=True, blank=True, help_text="Refused from this moment on (UTC). Empty: never.")
     digest = db.CharField(max_length=64, editable=False)
+    old_digest = db.CharField(max_length=64, editable=False, blank=True, default="")
+    old_until = db.DateTimeField("old secret until", null=True, blank=True, editable=False)
+    secret_number = db.PositiveIntegerField(default=1, editable=False)
+    legacy = db.BooleanField(default=False, editable=False, help_text="Its first secret came from the predecessor.")
     created_by = db.ForeignKey(
         settings.AUTH_USER_MODEL, db.SET_NULL, null=True, blank=True, editable=False, related_name="+"
     )
     created = db.DateTimeField(default=timezone.now, editable=False)
     last_used = db.DateTimeField(null=True, blank=True, editable=False)
-    expires = db.DateTimeField(null=True, blank=True, help_text="Refused from this moment on (UTC). Empty: never.")
     revoked_at = db.DateTimeField("revoked", null=True, blank=True, editable=False)
     revision = db.PositiveBigIntegerField(default=0, db_index=True, editable=False)
 
-    # In memory alone, and only on the object that was just issued: no field.
+    # In memory alone: the secret, only on the object that was just issued, and limits that are stored by the next save.
     secret = ""
+    new_limits: Mapping[str, int | None] | None = None
 
     objects = KeyQuerySet.as_manager()
 
@@ -83,15 +133,38 @@ class Key(db.Model):
         return f"{self.label} ({self.key_id})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Stores and numbers the change; raises RevocationIsFinal if the stored key is revoked."""
+        """Stores, numbers and audits the change; raises RevocationIsFinal if the stored key is revoked.
+
+        Of a stored key it writes what people may change; secrets have their own ways.
+        """
         with transaction.atomic():
-            self.revision = KeyRevision.take()
-            # Checked under the row lock just taken: an object read before a revocation must not undo it.
-            if self.pk and Key.objects.filter(pk=self.pk).exclude(revoked_at=None).exists():
-                raise RevocationIsFinal(f"{self} is revoked, and stays as it is.")
-            if kwargs.get("update_fields") is not None:
-                kwargs["update_fields"] = {*kwargs["update_fields"], "revision"}
+            head = KeyRevision.lock()
+            stored = Key.objects.filter(pk=self.pk) if self.pk else Key.objects.none()
+            before = changes.snapshot(stored).get(self.pk or 0)
+            if before is None:
+                self.revision = head.append([changes.issued(self)])
+            else:
+                # Checked under the row lock just taken: an object read before a revocation must not undo it.
+                if before["revoked_at"] is not None:
+                    raise RevocationIsFinal(f"{self} is revoked, and stays as it is.")
+                asked = kwargs.get("update_fields")
+                written = set(changes.EDITABLE if asked is None else asked) - {"revision"}
+                kwargs["update_fields"] = {*(name.removesuffix("_id") for name in written), "revision"}
+                after = {**before, **{name: getattr(self, name) for name in changes.EDITABLE if name in written}}
+                limits = (self.limits, self._limits_to_be()) if self.new_limits is not None else None
+                self.revision = head.append([changes.deed(before, after, limits)])
             super().save(*args, **kwargs)
+            Allowance.put("key", self.key_id, self.new_limits or {})
+            self.new_limits = None
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Returns the key's limits as they are stored, by dimension."""
+        return Allowance.of("key", self.key_id)
+
+    def _limits_to_be(self) -> dict[str, int]:
+        together = {**self.limits, **(self.new_limits or {})}
+        return {dimension: amount for dimension, amount in together.items() if amount is not None}
 
     @property
     def state(self) -> Key.State:
@@ -100,11 +173,23 @@ class Key(db.Model):
             return Key.State.REVOKED
         if self.expires is not None and self.expires <= timezone.now():
             return Key.State.EXPIRED
-        return Key.State.ACTIVE
+        return Key.State.ACTIVE if self.enabled else Key.State.DISABLED
+
+    @property
+    def rotating(self) -> bool:
+        """Tells whether two secrets are good."""
+        return self.old_until is not None and self.old_until > timezone.now()
+
+    @property
+    def uses_legacy_secret(self) -> bool:
+        """Tells whether the secret is one of the predecessor's, which had neither id nor checksum."""
+        return self.legacy and self.secret_number == 1
 
     def clean(self) -> None:
         """Writes lists as they are stored; refuses a new key that has already expired."""
-        self.scopes, self.models = lists.joined(self.scopes), lists.joined(self.models)
+        for name in ("scopes", "models", "routes", "addresses"):
+            setattr(self, name, lists.joined(getattr(self, name)))
+        self.team = self.team.strip()
         if self._state.adding and self.state is Key.State.EXPIRED:
             raise ValidationError({"expires": "This moment has passed: choose one in the future, or none."})
 
@@ -113,6 +198,27 @@ class Key(db.Model):
         key_id, secret = keys.generate()
         self.key_id, self.secret = key_id, secret
         self.digest = keys.digest(secret, settings.KEY_PEPPER).hex()
+        return secret
+
+    def rotate(self, grace: timedelta = GRACE) -> str:
+        """Gives a stored key a new secret and returns it; the one before stays good for `grace`, zero ends it now.
+
+        An older one that was still good ends: two secrets live at most.  Raises RevocationIsFinal.
+        """
+        with transaction.atomic():
+            KeyRevision.lock()
+            stored = Key.objects.get(pk=self.pk)
+            if stored.revoked_at is not None:
+                raise RevocationIsFinal(f"{self} is revoked: issue a new key.")
+            secret = keys.generate(stored.key_id).text
+            Key.objects.filter(pk=self.pk).update(
+                digest=keys.digest(secret, settings.KEY_PEPPER).hex(),
+                old_digest=stored.digest if grace else "",
+                old_until=timezone.now() + grace if grace else None,
+                secret_number=stored.secret_number + 1,
+            )
+        self.refresh_from_db()
+        self.secret = secret
         return secret
 
     def revoke(self) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django.db import models, transaction
 from django.utils import timezone
 
+from apikeys.models import changes
+from apikeys.models.allowance import Allowance
 from apikeys.models.revision import KeyRevision
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
     from apikeys.models.key import Key
 
-USES_A_STATEMENT = 400
+# SQLite takes a bounded number of values a statement.
+KEYS_A_STATEMENT = 400
 
 
 class KeyIsKept(Exception):
@@ -27,15 +30,16 @@ class RevocationIsFinal(Exception):
 
 
 class KeyQuerySet(models.QuerySet["Key"]):
-    """Sets of keys, by what people want to know of them; every change made through them is numbered."""
+    """Sets of keys, by what people want to know of them; every change made through them is numbered and audited."""
 
-    def issue(self, *, label: str, **fields: Any) -> tuple[Key, str]:
+    def issue(self, *, label: str, limits: Mapping[str, int | None] | None = None, **fields: Any) -> tuple[Key, str]:
         """Makes and stores a key with these fields; returns it with its secret, which is kept nowhere.
 
         Raises ValidationError when the label is no printable line of up to 100 characters, `expires` has passed, or
         another field is not what it must be.
         """
         key = self.model(label=label.strip(), **fields)
+        key.new_limits = limits
         secret = key.give_secret()
         key.full_clean()
         key.save(force_insert=True)
@@ -46,8 +50,8 @@ class KeyQuerySet(models.QuerySet["Key"]):
         return self.filter(revoked_at=None)
 
     def usable(self) -> KeyQuerySet:
-        """Leaves out the revoked and the expired keys."""
-        return self.not_revoked().exclude(expires__lte=timezone.now())
+        """Leaves out the revoked, the disabled and the expired keys."""
+        return self.not_revoked().filter(enabled=True).exclude(expires__lte=timezone.now())
 
     def changed_since(self, revision: int) -> KeyQuerySet:
         """Returns what changed after that number, in order."""
@@ -59,33 +63,63 @@ class KeyQuerySet(models.QuerySet["Key"]):
 
     def revoke(self) -> int:
         """Revokes these keys for good; returns how many were not revoked before."""
-        with transaction.atomic():
-            revision = KeyRevision.take()
-            return models.QuerySet.update(self.not_revoked(), revoked_at=timezone.now(), revision=revision)
+        return self.not_revoked().apply(revoked_at=timezone.now())
+
+    def disable(self) -> int:
+        """Makes these keys good for nothing until they are enabled; returns how many were not so before."""
+        return self.not_revoked().filter(enabled=True).apply(enabled=False)
+
+    def enable(self) -> int:
+        """Takes that back; returns how many were disabled."""
+        return self.not_revoked().filter(enabled=False).apply(enabled=True)
 
     def note_uses(self, uses: Mapping[str, float]) -> None:
         """Stores when keys (by id) were last used, in epoch seconds.  No change to a key, hence not numbered."""
         ids = list(uses)
-        for start in range(0, len(ids), USES_A_STATEMENT):
-            part = ids[start : start + USES_A_STATEMENT]
+        for start in range(0, len(ids), KEYS_A_STATEMENT):
+            part = ids[start : start + KEYS_A_STATEMENT]
             times = [models.When(key_id=i, then=models.Value(datetime.fromtimestamp(uses[i], UTC))) for i in part]
             last_used = models.Case(*times, output_field=models.DateTimeField())
             models.QuerySet.update(self.filter(key_id__in=part), last_used=last_used)
 
-    def update(self, **changes: Any) -> int:
-        """Changes these keys and numbers the change; raises RevocationIsFinal if it touches `revoked_at`."""
-        if "revoked_at" in changes:
+    def digest_anew(self, key_id: str, old: str, new: str) -> None:
+        """Stores a secret's digest under the present pepper, unless the secret was changed meanwhile.
+
+        The secret stays what it was: no change, hence not numbered.
+        """
+        mine = self.filter(key_id=key_id)
+        models.QuerySet.update(mine.filter(digest=old), digest=new)
+        models.QuerySet.update(mine.filter(old_digest=old), old_digest=new)
+
+    def update(self, **values: Any) -> int:
+        """Changes these keys; raises RevocationIsFinal if it touches `revoked_at`."""
+        if "revoked_at" in values:
             raise RevocationIsFinal("revoked_at is set by revoke() alone")
+        return self.apply(**values)
+
+    def apply(self, **values: Any) -> int:
+        """Changes these keys, numbers the change and audits it; returns how many there are."""
         with transaction.atomic():
-            return super().update(**{**changes, "revision": KeyRevision.take()})
+            head = KeyRevision.lock()
+            before = changes.snapshot(self)
+            found = list(before)
+            for start in range(0, len(found), KEYS_A_STATEMENT):
+                # By their numbers: the conditions that chose them may not hold any more once they are changed.
+                part = self.model.objects.filter(pk__in=found[start : start + KEYS_A_STATEMENT])
+                models.QuerySet.update(part, **values)
+                revision = head.append(changes.deeds(before, changes.snapshot(part)))
+                models.QuerySet.update(part, revision=revision)
+            return len(found)
 
     def bulk_create(self, objs: Iterable[Key], *args: Any, **kwargs: Any) -> list[Key]:
-        """Stores many new keys under one number."""
+        """Stores many new keys."""
         made = list(objs)
         with transaction.atomic():
-            revision = KeyRevision.take()
+            head = KeyRevision.lock()
+            revision = head.append([changes.issued(key) for key in made])
             for key in made:
                 key.revision = revision
+                Allowance.put("key", key.key_id, key.new_limits or {})
             return super().bulk_create(made, *args, **kwargs)
 
     def delete(self) -> NoReturn:

@@ -61,7 +61,8 @@ async def decided(call: Call, route: Route, request: LaneRequest) -> Ask:
     if route.default_model and not payload.get("model"):
         payload["model"] = policy.default_model
     remote = () if policy.allow_cloud else await catalogue.fresh(running.upstream)
-    return decide(route.shape, payload, request.user, policy, remote)
+    # What holds now: the key may have been changed while the body came.
+    return decide(route.shape, payload, call.principal or request.user, policy, remote)
 
 
 async def stream(call: Call, route: Route, facts: Facts, body: bytes) -> Relay:

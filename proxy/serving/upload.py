@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 
 from proxy.body import ClientGone
-from proxy.exceptions import BodyTimeout
+from proxy.exceptions import BodyTimeout, BodyTooLarge
 from proxy.running import running
 from proxy.serving.asking import ask_whole
 from proxy.serving.plain import upstream_path
@@ -32,12 +32,18 @@ async def upload(call: Call, route: Route, request: LaneRequest) -> HttpResponse
 
 async def parts(call: Call, request: LaneRequest) -> AsyncIterator[bytes]:
     """Yields the request's body as it comes."""
+    # A model may be larger than any other body, unless the key has a limit of its own.
+    limit = call.principal.body_limit if call.principal is not None else None
+    size = 0
     while True:
         call.wait_until(monotonic() + running.bodies.pause, BodyTimeout)
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         if message.get("body"):
+            size += len(message["body"])
+            if limit is not None and size > limit:
+                raise BodyTooLarge(limit)
             yield message["body"]
         if not message.get("more_body", False):
             call.wait_until(monotonic() + running.first_byte_timeout, BodyTimeout)

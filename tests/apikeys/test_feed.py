@@ -34,7 +34,7 @@ def test_a_poll_brings_a_new_key(own_feed: KeyFeed) -> None:
     key, _ = Key.objects.issue(label="new", expires=timezone.now() + timedelta(days=1))
     assert key.key_id not in ring
     own_feed.poll()
-    principal = ring.find(key.key_id, bytes.fromhex(key.digest), now=0)
+    principal = ring.find(key.key_id, [bytes.fromhex(key.digest)], now=0).principal
     assert (principal.label, principal.expires_at) == ("new", key.expires.timestamp())
 
 
@@ -51,14 +51,14 @@ def test_a_poll_takes_over_changes(own_feed: KeyFeed) -> None:
     own_feed.load()
     Key.objects.filter(pk=key.pk).update(label="new")
     own_feed.poll()
-    assert ring.find(key.key_id, bytes.fromhex(key.digest), now=0).label == "new"
+    assert ring.find(key.key_id, [bytes.fromhex(key.digest)], now=0).principal.label == "new"
 
 
 @pytest.mark.parametrize("read", [KeyFeed.load, KeyFeed.poll], ids=["load", "poll"])
 def test_scopes_and_models_reach_the_principal(own_feed: KeyFeed, read: Callable[[KeyFeed], None]) -> None:
     key, _ = Key.objects.issue(label="Ana", scopes="inference,manage", models="mistral,me/*")
     read(own_feed)
-    principal = ring.find(key.key_id, bytes.fromhex(key.digest), now=0)
+    principal = ring.find(key.key_id, [bytes.fromhex(key.digest)], now=0).principal
     assert principal.scopes == {"inference", "manage"}
     assert principal.models == ("mistral", "me/*")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import string
+from typing import Any
 
 import pytest
 from rest_framework.exceptions import AuthenticationFailed
@@ -22,6 +23,8 @@ class WatchedFeed:
 
     def __init__(self) -> None:
         self.waited = 0
+        self.lost = False
+        self.outage = 0.0
 
     async def refreshed(self) -> bool:
         self.waited += 1
@@ -29,7 +32,8 @@ class WatchedFeed:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> WatchedFeed:
+def watched(monkeypatch: pytest.MonkeyPatch, settings: Any) -> WatchedFeed:
+    settings.INVALID_KEYS_PER_MINUTE = 1_000_000
     feed = WatchedFeed()
     monkeypatch.setattr(authentication, "feed", feed)
     return feed

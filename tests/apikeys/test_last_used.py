@@ -51,7 +51,7 @@ def test_nothing_noted_is_no_query(django_assert_num_queries: object) -> None:
 
 
 def test_more_keys_than_one_statement_holds_are_all_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apikeys.models.queryset.USES_A_STATEMENT", 3)
+    monkeypatch.setattr("apikeys.models.queryset.KEYS_A_STATEMENT", 3)
     uses = LastUsed()
     for number in range(8):
         uses.note(Key.objects.issue(label=str(number))[0].key_id)

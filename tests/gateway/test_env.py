@@ -124,6 +124,8 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("MAX_KEEP_ALIVE", "-1", "at least 0"),
         ("MAX_OUTPUT_TOKENS", "many", "a whole number"),
         ("MAX_BATCH", "0", "at least 1"),
+        ("OUTAGE_GRACE", "-1", "at least 0"),
+        ("INVALID_KEYS_PER_MINUTE", "0", "at least 1"),
         ("HEARTBEAT", "-1", "at least 0"),
         ("MAX_CALL_SECONDS", "0", "more than 0"),
         ("MAX_BODY_BYTES", "32M", "a whole number"),
@@ -201,7 +203,8 @@ def test_an_authority_is_a_file_of_certificates() -> None:
 def test_every_typed_setting_has_a_wrong_value_above() -> None:
     (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
     tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL"}
-    anything_goes = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "ENGINE_CACHE", "CLIENT_OPTIONS"}
+    secrets = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "KEY_PEPPER_FALLBACKS"}
+    anything_goes = {*secrets, "ENGINE_CACHE", "CLIENT_OPTIONS"}
     assert set(Env.model_fields) - anything_goes == tried
 
 
@@ -228,3 +231,20 @@ def test_tls_is_on_in_production_unless_switched_off(
     monkeypatch.setenv("APP_ENV", mode)
     monkeypatch.setenv("TLS", switch)
     assert read().tls is tls
+
+
+def test_a_secret_can_stand_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pepper").write_text("from a file\n")
+    monkeypatch.setenv("KEY_PEPPER_FILE", str(tmp_path / "pepper"))
+    assert read().KEY_PEPPER == "from a file"
+    (tmp_path / ".env").write_text(f"KEY_PEPPER_FILE=/nowhere\nOLLAMA_API_KEY_FILE={tmp_path / 'pepper'}\n")
+    monkeypatch.setenv("GATEWAY_ENV_FILE", str(tmp_path / ".env"))
+    assert (read().KEY_PEPPER, read().OLLAMA_API_KEY) == ("from a file", "from a file")
+    monkeypatch.setenv("KEY_PEPPER", "itself")
+    assert read().KEY_PEPPER == "itself"
+
+
+def test_a_file_of_a_secret_that_is_not_there_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY_FILE", "/nowhere/secret")
+    with pytest.raises(SettingError, match="SECRET_KEY_FILE='/nowhere/secret' can't be read"):
+        read()

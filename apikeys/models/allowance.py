@@ -1,0 +1,61 @@
+"""What a key, an owner or a team may use: one table of limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Allowance(models.Model):
+    """How much of one dimension a subject may use; where there is no row, there is no limit."""
+
+    class Kind(models.TextChoices):
+        """Whose limit it is."""
+
+        KEY = "key"
+        OWNER = "owner"
+        TEAM = "team"
+
+    class Dimension(models.TextChoices):
+        """What is counted."""
+
+        REQUESTS_PER_MINUTE = "requests_per_minute"
+        TOKENS_PER_MINUTE = "tokens_per_minute"
+        CONCURRENCY = "concurrency"
+        TOKENS_PER_DAY = "tokens_per_day"
+        TOKENS_PER_MONTH = "tokens_per_month"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    subject = models.CharField(max_length=150)
+    dimension = models.CharField(max_length=30, choices=Dimension.choices)
+    amount = models.PositiveBigIntegerField()
+
+    class Meta:
+        """A subject has one limit a dimension."""
+
+        constraints = [models.UniqueConstraint(fields=["kind", "subject", "dimension"], name="one_allowance_each")]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        """Says the limit."""
+        return f"{self.kind} {self.subject}: {self.dimension} {self.amount}"
+
+    @classmethod
+    def of(cls, kind: str, subject: str) -> dict[str, int]:
+        """Returns a subject's limits by dimension."""
+        found = dict(cls.objects.filter(kind=kind, subject=subject).values_list("dimension", "amount"))
+        return {dimension: found[dimension] for dimension in cls.Dimension.values if dimension in found}
+
+    @classmethod
+    def put(cls, kind: str, subject: str, limits: Mapping[str, int | None]) -> None:
+        """Sets some of a subject's limits; None takes one away."""
+        for dimension, amount in limits.items():
+            row = cls.objects.filter(kind=kind, subject=subject, dimension=dimension)
+            if amount is None:
+                row.delete()
+            elif not row.update(amount=amount):
+                cls.objects.create(kind=kind, subject=subject, dimension=dimension, amount=amount)
