@@ -20,6 +20,8 @@ from urllib.parse import SplitResult, urlsplit
 
 BLOCK = 64 * 1024
 LINGER = 10.0  # seconds
+# One of the two left, of which the other hears, or the shim itself ends.
+GONE = (OSError, EOFError, asyncio.TimeoutError, asyncio.CancelledError)
 # Never passed on: what holds for one connection, what says who the client is, a wait for a go-ahead of ours.
 DROPPED = {"connection", "keep-alive", "proxy-connection", "te", "upgrade", "expect", "host"}
 DROPPED |= {"authorization", "x-api-key", "cookie"}
@@ -46,7 +48,7 @@ class Shim:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection, which brings one request."""
         try:
-            with contextlib.suppress(OSError, EOFError, asyncio.TimeoutError):  # one of the two left: the other hears
+            with contextlib.suppress(*GONE):
                 try:
                     await self.relay(reader, writer)
                 except Refused as refused:
