@@ -1,4 +1,4 @@
-"""What a responses stream says of its own order, as Ollama says it."""
+"""What a responses stream says of itself and of its order, as Ollama says it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ABOUT_TEXT = ("response.output_text.",)
 
 
 class ResponseOrder:
-    """Completes llama.cpp's frames: it leaves out the numbers by which clients put a response together."""
+    """Completes llama.cpp's frames: it leaves out what clients put a response together by."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -28,7 +28,9 @@ class ResponseOrder:
             self._output, self._content = self._output + 1, -1
         elif kind == "response.content_part.added":
             self._content += 1
-        if kind not in ABOUT_RESPONSE:
+        if kind in ABOUT_RESPONSE:
+            event["response"].setdefault("output", [])
+        else:
             event["output_index"] = self._output
         if kind.startswith(ABOUT_CONTENT):
             event["content_index"] = self._content

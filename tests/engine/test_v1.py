@@ -65,6 +65,7 @@ def test_a_completion_is_the_same_streamed_and_whole(client: httpx.Client) -> No
 def test_a_response_is_streamed_and_whole(client: httpx.Client) -> None:
     streamed = events(client, *RESPONSE)
     assert streamed[0]["type"] == "response.created"
+    assert streamed[0]["response"]["output"] == []
     assert streamed[-1]["type"] == "response.completed"
     assert [event["sequence_number"] for event in streamed] == list(range(len(streamed)))
     deltas = [event for event in streamed if event["type"] == "response.output_text.delta"]
