@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.stub_client import StubProcess
+from tests.dialects.front import House, keys_of
+from tests.harness import GatewayServer
+
+# Log lines that a program can read; no proxy with TLS in front.
+HOUSE = {
+    "APP_ENV": "production",
+    "TLS": "false",
+    "MODEL_ALIASES": "gpt-4o=stub,stub-alias=secret,text-embedding-3-small=stub-embed,cheap=stub:cloud",
+    "CLIENT_TIMEOUT": "2",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(request: pytest.FixtureRequest) -> None:
+    """Lets the stub forget what other tests did with it."""
+    if "stub" in request.fixturenames or "house" in request.fixturenames:
+        request.getfixturevalue("stub").reset()
+
+
+@pytest.fixture(scope="session")
+def house(stub: StubProcess) -> Iterator[House]:
+    """A gateway with keys of all kinds, shared by all tests that change nothing about it."""
+    with GatewayServer(ollama_url=stub.url, **HOUSE) as server:
+        yield House(server, stub, keys_of(server))
