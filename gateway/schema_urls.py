@@ -13,6 +13,7 @@ from proxy import urls
 from proxy.lane import VIEWS
 from proxy.openapi.generator import RouteSchema
 from proxy.routes import ROUTES
+from usage import urls as usage_urls
 
 if TYPE_CHECKING:
     from proxy.views import RelayView
@@ -27,4 +28,5 @@ in_order = dict.fromkeys(route.path for route in ROUTES)
 urlpatterns = [
     *(path(name.removeprefix("/"), described(VIEWS[name]).as_view()) for name in in_order),
     *urls.urlpatterns,
+    *usage_urls.urlpatterns,
 ]

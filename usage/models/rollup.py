@@ -55,16 +55,19 @@ class RollUp(models.Model):
     total_7 = total()
 
     class Meta:
-        """Every period has a table of its own; the unique index, led by the key, serves all that reads them."""
+        """Every period has a table of its own.
+
+        The unique index serves what is read in the order of time, the other the pages of one key, and everyone's.
+        """
 
         abstract = True
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(
-                fields=["key", "start", "owner", "team", "model", "route"], name="one_%(class)s_each"
+                fields=["start", "key", "model", "owner", "team", "route"], name="one_%(class)s_each"
             )
         ]
-        indexes = [models.Index(fields=["start"], name="%(class)s_start")]
+        indexes = [models.Index(fields=["key", "start"], name="%(class)s_key_start")]
 
 
 class UsageHour(RollUp):

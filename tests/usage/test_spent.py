@@ -1,0 +1,99 @@
+"""What was spent before: summed from the roll-ups, as the ledger takes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from tests.usage.journals import ended
+from usage.applying import store
+from usage.ledger import Allowance, Clock, Ledger
+from usage.lines import Record, read
+from usage.spent import spent
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()
+
+
+def at(*moment: int) -> float:
+    return datetime(*moment, tzinfo=UTC).timestamp()  # type: ignore[misc] # year, month, day and so on
+
+
+def record(**said: Any) -> Record:
+    found = read(orjson.dumps(ended(**said)))
+    assert isinstance(found, Record)
+    return found
+
+
+@pytest.mark.django_db
+def test_day_month_and_all_are_told_apart() -> None:
+    store(
+        [
+            record(at=at(2026, 3, 15, 0, 0, 0), prompt_tokens=1, completion_tokens=0),
+            record(at=at(2026, 3, 14, 23, 59, 59), prompt_tokens=10, completion_tokens=0, team="lab"),
+            record(at=at(2026, 2, 28, 23, 59, 59), prompt_tokens=0, completion_tokens=100, owner=3),
+        ]
+    )
+    assert spent(NOW) == {
+        ("key:key1", "tokens_per_day"): 1,
+        ("key:key1", "tokens_per_month"): 11,
+        ("key:key1", "tokens_total"): 111,
+        ("team:lab", "tokens_per_month"): 10,
+        ("team:lab", "tokens_total"): 10,
+        ("owner:3", "tokens_total"): 100,
+    }
+
+
+@pytest.mark.django_db
+def test_nothing_spent_is_nothing() -> None:
+    assert spent(NOW) == {}
+
+
+@pytest.mark.django_db
+def test_a_ledger_goes_on_where_the_last_one_ended() -> None:
+    store([record(at=NOW - 60, key="one", prompt_tokens=30, completion_tokens=40)])
+    ledger = Ledger(step=10, clock=Clock(time=lambda: NOW))
+    ledger.restore(spent(NOW))
+    for dimension in ("tokens_per_day", "tokens_per_month", "tokens_total"):
+        assert ledger.room(Allowance("key:one", dimension, 100))[0] == 30
+
+
+class TestSums(TestCase):
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["one", "two"]),
+                st.sampled_from([None, 1, 2]),
+                st.sampled_from(["", "lab"]),
+                st.floats(NOW - 40 * 86_400, NOW),
+                st.integers(0, 1000),
+            ),
+            max_size=15,
+        )
+    )
+    def test_all_that_was_used_is_spent_by_its_key_its_owner_and_its_team(
+        self, calls: list[tuple[str, int | None, str, float, int]]
+    ) -> None:
+        store(
+            [
+                record(key=key, owner=owner, team=team, at=when, prompt_tokens=tokens, completion_tokens=1)
+                for key, owner, team, when, tokens in calls
+            ]
+        )
+        wanted: dict[tuple[str, str], int] = {}
+        for key, owner, team, when, tokens in calls:
+            moment, now = datetime.fromtimestamp(when, UTC), datetime.fromtimestamp(NOW, UTC)
+            for subject in (f"key:{key}", owner and f"owner:{owner}", team and f"team:{team}"):
+                for dimension, counts in (
+                    ("tokens_per_day", moment.date() == now.date()),
+                    ("tokens_per_month", (moment.year, moment.month) == (now.year, now.month)),
+                    ("tokens_total", True),
+                ):
+                    if subject and counts:
+                        wanted[subject, dimension] = wanted.get((subject, dimension), 0) + tokens + 1
+        assert spent(NOW) == wanted

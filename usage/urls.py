@@ -1,0 +1,9 @@
+"""The app's own endpoints; they take the stock path."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from usage.views import UsageView
+
+urlpatterns = [path("api/v1/usage", UsageView.as_view(), name="usage")]

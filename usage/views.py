@@ -1,0 +1,130 @@
+"""The API for usage: a key's own, and everybody's for those who may see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.db import Error
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import extend_schema
+
+from apikeys.authentication import APIKeyAuthentication
+from apikeys.models import Key
+from apikeys.permissions import HasAPIKey
+from gateway.rest import AsyncAPIView, Refusal
+from usage.asking import Asked, asked, cursor
+from usage.limits import Room, limits
+from usage.openapi import DESCRIBED
+from usage.reports import FIELDS, Line, as_dict, lines, of, total
+from usage.written import as_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apikeys.principal import Principal
+
+Subject = tuple[str, int | None, str]
+
+AWAY = "The account can't be read at the moment: try again in a few seconds."
+
+
+class UsageView(AsyncAPIView):
+    """Tells what was used, and what is left."""
+
+    authentication_classes = (APIKeyAuthentication,)
+    permission_classes = (HasAPIKey,)
+
+    @extend_schema(**DESCRIBED)
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Answers with the lines of a report, their sum, and the limits of the key that they are about."""
+        principal: Principal = request.user  # type: ignore[assignment]  # who the authenticator found
+        wanted = asked(request.GET.dict(), principal)
+        try:
+            whose = subject(principal) if wanted.own else await sync_to_async(subject_of)(wanted)
+            # The ledger is the event loop's own: it is asked here, in no other thread.
+            left = [written(room) for room in limits.rooms(*whose)] if whose else []
+            return await sync_to_async(answer)(wanted, left, request)
+        except Error:
+            raise Refusal(503, AWAY, headers={"Retry-After": "5"}) from None
+
+    async def options(  # type: ignore[override]  # a coroutine, as all handlers here
+        self, _request: HttpRequest, *_args: Any, **_named: Any
+    ) -> HttpResponse:
+        """Says which methods are taken."""
+        response = HttpResponse(headers={"Allow": "GET, HEAD, OPTIONS"})
+        del response["Content-Type"]
+        return response
+
+
+def answer(wanted: Asked, left: list[dict[str, Any]], request: HttpRequest) -> HttpResponse:
+    """Returns the answer to a question."""
+    question = wanted.question
+    found = lines(question, after=wanted.after, most=wanted.page_size + 1)
+    more = found[wanted.page_size :]
+    found = found[: wanted.page_size]
+    named = with_names([as_dict(line, question.by) for line in found], question.by)
+    following = next_page(request, found[-1]) if more else None
+    if wanted.csv:
+        head = [*(named[0] if named else (*question.by, *FIELDS))]
+        response = HttpResponse(as_csv(head, named), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="usage.csv"'
+    else:
+        said = {
+            "since": question.since,
+            "until": question.until,
+            "by": question.by,
+            "usage": named,
+            "total": of(total(replace(question, by=()))),
+            "limits": left,
+            "next": following,
+        }
+        response = HttpResponse(orjson.dumps(said), content_type="application/json")
+    if following:
+        response["Link"] = f'<{following}>; rel="next"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def next_page(request: HttpRequest, last: Line) -> str:
+    """Returns the path of the lines that follow."""
+    query = request.GET.copy()
+    query["after"] = cursor(last.about)
+    return f"{request.path}?{query.urlencode()}"
+
+
+def subject_of(wanted: Asked) -> Subject | None:
+    """Returns whose limits belong to a question: those of the one key that it is about, None for many."""
+    row = Key.objects.filter(key_id=wanted.question.only.get("key", "")).first()
+    return subject(row) if row else None
+
+
+def subject(key: Principal | Key) -> Subject:
+    """Returns a key's id, its owner and its team."""
+    return key.key_id, getattr(key, "owner_id", None), getattr(key, "team", "")
+
+
+def written(room: Room) -> dict[str, Any]:
+    """Returns what is left of a limit as it is written."""
+    return {
+        "of": room.subject.partition(":")[0],
+        "dimension": room.dimension,
+        "limit": room.limit,
+        "left": room.left,
+        "resets_in_seconds": None if room.resets is None else round(room.resets, 3),
+    }
+
+
+def with_names(rows: list[dict[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
+    """Adds what people call keys and owners."""
+    if "key" in by:
+        ids = {row["key"] for row in rows}
+        labels = dict(Key.objects.filter(key_id__in=ids).values_list("key_id", "label"))
+        rows = [{"key": row["key"], "label": labels.get(row["key"], ""), **row} for row in rows]
+    if "owner" in by:
+        names = dict(User.objects.filter(pk__in={row["owner"] for row in rows}).values_list("pk", "username"))
+        rows = [{"owner": row["owner"], "owner_name": names.get(row["owner"], ""), **row} for row in rows]
+    return rows
