@@ -28,3 +28,17 @@ def parse_expiry(text: str, now: datetime) -> datetime:
     if moment <= now:
         raise ValueError(f"{text!r} is not in the future")
     return moment
+
+
+def parse_duration(text: str) -> timedelta:
+    """Returns the duration that the text means: `0`, or a number of minutes, hours, days or weeks.
+
+    Raises ValueError with a line for people.
+    """
+    duration = _is_duration(text.strip())
+    try:
+        if duration or text.strip() == "0":
+            return int(duration[1]) * UNITS[duration[2]] if duration else timedelta()
+    except OverflowError:
+        pass
+    raise ValueError(f"{text!r} is no duration: write 0, 90m, 24h, 7d or 8w")

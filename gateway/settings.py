@@ -147,7 +147,7 @@ CORS_ALLOW_HEADERS = [
     "anthropic-dangerous-direct-browser-access",
     "anthropic-version",
 ]
-CORS_EXPOSE_HEADERS = ["retry-after", "x-gateway-changed", "x-request-id", "x-should-retry"]
+CORS_EXPOSE_HEADERS = ["request-id", "retry-after", "x-gateway-changed", "x-request-id", "x-should-retry"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -1,17 +1,20 @@
-"""`manage.py listapikeys`: a table of all keys."""
+"""`manage.py listapikeys`: all keys, as a table or as JSON."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand
 
+from apikeys.description import described
 from apikeys.models import Key
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from datetime import datetime
 
-HEAD = ("ID", "LABEL", "STATE", "CREATED", "LAST USED", "EXPIRES")
+HEAD = ("ID", "LABEL", "STATE", "OWNER", "TEAM", "CREATED", "LAST USED", "EXPIRES")
 
 
 class Command(BaseCommand):
@@ -19,21 +22,33 @@ class Command(BaseCommand):
 
     help = "List all API keys, the newest first; times are UTC."
 
-    def handle(self, **_options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Adds the options."""
+        parser.add_argument("--json", action="store_true", help="print a JSON array with all that is known of them")
+
+    def handle(self, **options: Any) -> None:
         """Prints the table."""
-        rows = [_row(key) for key in Key.objects.all()]
+        keys = Key.objects.select_related("owner")
+        if options["json"]:
+            self.stdout.write(json.dumps([described(key) for key in keys], indent=2, ensure_ascii=False))
+            return
+        rows = [row(key) for key in keys]
         if not rows:
             self.stdout.write("There is no key yet: `manage.py createapikey` makes one.")
             return
         widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
-        for row in (HEAD, *rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for line in (HEAD, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             self.stdout.write("  ".join(cells).rstrip())
 
 
-def _row(key: Key) -> tuple[str, ...]:
-    return (key.key_id, key.label, key.state.value, _when(key.created), _when(key.last_used), _when(key.expires))
+def row(key: Key) -> tuple[str, ...]:
+    """Returns a key's cells."""
+    owner = key.owner.get_username() if key.owner else "–"
+    times = (key.created, key.last_used, key.expires)
+    return (key.key_id, key.label, key.state.value, owner, key.team or "–", *(when(moment) for moment in times))
 
 
-def _when(moment: datetime | None) -> str:
+def when(moment: datetime | None) -> str:
+    """Returns a moment to the minute."""
     return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"

@@ -1,0 +1,59 @@
+"""What there is to say of a key: as data for programs, and in a sentence for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apikeys.lists import SCOPES, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apikeys.models import Key
+
+
+def described(key: Key, limits: dict[str, int] | None = None) -> dict[str, Any]:
+    """Returns a key as JSON has it; times are ISO 8601 in UTC.  It holds no secret and no digest."""
+    return {
+        "id": key.key_id,
+        "label": key.label,
+        "state": key.state.value,
+        "owner": key.owner.get_username() if key.owner else None,
+        "team": key.team,
+        "note": key.note,
+        "scopes": list(parts(key.scopes)),
+        "models": list(parts(key.models)),
+        "routes": list(parts(key.routes)),
+        "addresses": list(parts(key.addresses)),
+        "body_limit": key.body_limit,
+        "limits": key.limits if limits is None else limits,
+        "enabled": key.enabled,
+        "expires": iso(key.expires),
+        "created": iso(key.created),
+        "last_used": iso(key.last_used),
+        "revoked": iso(key.revoked_at),
+        "old_secret_until": iso(key.old_until) if key.rotating else None,
+        "legacy": key.uses_legacy_secret,
+    }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Returns a moment as JSON has it."""
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+def sentence(key: Key) -> str:
+    """Says in a sentence what a key may do."""
+    verbs = [SCOPES[scope] for scope in parts(key.scopes) if scope in SCOPES]
+    models = f", with {listed(parts(key.models))} alone" if key.models else ", with every model"
+    routes = f", through {listed(parts(key.routes))}" if key.routes else ""
+    addresses = f", from {listed(parts(key.addresses))}" if key.addresses else ", from anywhere"
+    expires = f", until {key.expires:%d %B %Y, %H:%M} UTC" if key.expires else ""
+    limit = f", in bodies of up to {key.body_limit:,} bytes" if key.body_limit else ""
+    return f"May {listed(verbs)}{models}{routes}{addresses}{limit}{expires}."
+
+
+def listed(words: Sequence[str]) -> str:
+    """Joins words as people write them."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
