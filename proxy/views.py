@@ -51,7 +51,10 @@ class RelayView(AsyncAPIView):
         call.dialect = route.surface.name
         if route.scope not in request.user.scopes:
             raise ScopeMissing(route.scope)
-        return await SERVE[route.kind](call, route, request)
+        response = await SERVE[route.kind](call, route, request)
+        if route.surface.id_header:
+            response.headers[route.surface.id_header] = call.request_id
+        return response
 
     def error_response(self, error: Exception) -> HttpResponse:
         """Answers in the dialect of the path's clients."""
@@ -67,6 +70,8 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     headers = dict(refusal.headers)
     if is_final(refusal):
         headers.setdefault("x-should-retry", "false")
+    if surface.id_header:
+        headers[surface.id_header] = call.request_id
     return HttpResponse(
         surface.error(refusal, call.request_id),
         status=refusal.status_code,

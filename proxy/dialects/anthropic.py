@@ -27,6 +27,7 @@ class Anthropic:
     """`{"type": "error", "error": {"type", "message"}, "request_id"}`."""
 
     name = "anthropic"
+    id_header = "Request-Id"
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""

@@ -23,6 +23,10 @@ class Surface(Protocol):
     def name(self) -> str:
         """The dialect's name, for the log."""
 
+    @property
+    def id_header(self) -> str:
+        """The header in which its clients look for a request's id, beside X-Request-ID; empty for none."""
+
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns a refusal as this client's error body, JSON."""
 

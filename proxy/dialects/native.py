@@ -14,6 +14,7 @@ class Native:
     """`{"error": "text"}`: Ollama's clients need a string there."""
 
     name = "ollama"
+    id_header = ""
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
         """Returns the error body."""

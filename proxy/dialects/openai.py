@@ -20,6 +20,7 @@ class OpenAI:
     """`{"error": {"message", "type", "param", "code"}}`."""
 
     name = "openai"
+    id_header = ""
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
         """Returns the error body."""

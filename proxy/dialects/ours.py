@@ -14,6 +14,7 @@ class Ours:
     """`{"error": "<type>", "message": "<what happened and what to do>"}`."""
 
     name = "gateway"
+    id_header = ""
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
         """Returns the error body."""

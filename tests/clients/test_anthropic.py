@@ -39,6 +39,7 @@ def test_it_gets_a_message(client: anthropic.Anthropic, door: Door) -> None:
     assert answer.model == door.model
     assert 0 < answer.usage.output_tokens <= 8
     assert answer.usage.input_tokens
+    assert answer._request_id
 
 
 def test_it_streams_a_message(client: anthropic.Anthropic, door: Door) -> None:
