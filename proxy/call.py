@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from apikeys.principal import Principal
     from gateway.rest import Refusal
+    from proxy.admission import Admission
     from proxy.dialects.base import Reader
 
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,6 +24,7 @@ REFUSED = "refused"  # we said no, or passed on that Ollama did
 FAILED = "failed"  # Ollama failed, or we did
 LEFT = "left"  # the client went away
 CUT = "cut"  # we ended it: a timeout, a shutdown, a revoked key
+LENGTH = "length"  # its budget was spent before its answer ended
 
 # What the log says in place of a status when the client left before there was one; nginx coined it.
 CLIENT_LEFT = 499
@@ -72,6 +74,7 @@ class Outcome:
 
     status: int = 0
     ended: str = ""
+    wait: float = 0.0  # for a turn, in seconds
     first_byte: float | None = None
     received_bytes: int = 0  # of the request's body
     sent_bytes: int = 0  # of the answer's body
@@ -86,7 +89,9 @@ class Call:
     """
 
     __slots__ = (
+        "admission",
         "client",
+        "client_shown",
         "deadline",
         "dialect",
         "facts",
@@ -101,6 +106,7 @@ class Call:
         "refusal",
         "request_id",
         "route",
+        "settled",
         "started",
         "task",
         "timeout",
@@ -120,6 +126,9 @@ class Call:
         self.facts: Facts | None = None
         self.reader: Reader | None = None
         self.outcome = Outcome()
+        self.admission: Admission | None = None
+        self.settled = False
+        self.client_shown = ""  # the client's address as far as it may be kept
         self.holds: list[Closes] = []
         self.refusal: Refusal | None = None
         self.watcher: asyncio.Task[None] | None = None
@@ -171,7 +180,7 @@ class Call:
         if self.watcher is not None:
             self.watcher.cancel()
         self.release()
-        self.estimate()
+        self.settle()
         if self.on_finish is not None:
             self.on_finish(self)
 
@@ -179,6 +188,15 @@ class Call:
         """Closes what the call holds open, which stops Ollama's work; a second time does nothing."""
         for held in self.holds:
             held.close()
+
+    def settle(self) -> None:
+        """Charges what the call cost, once: when its terminal mark was read, or when it ended otherwise."""
+        if self.settled:
+            return
+        self.settled = True
+        self.estimate()
+        if self.admission is not None:
+            self.admission.settle(self)
 
     def estimate(self) -> None:
         """Fills in what the call cost where Ollama did not come to say it: about a token a frame."""

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from proxy.caps import cap_of, set_cap
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -71,16 +73,9 @@ class Clamps:
     def cap(self, payload: dict[str, Any], field: str | None) -> list[str]:
         """Lowers the most tokens that an answer may have; returns what was changed."""
         limit = self.output_tokens
-        if limit is None or field is None:
+        if limit is None or field is None or (cap_of(payload, field) or limit + 1) <= limit:
             return []
-        holder = payload
-        if field == "num_predict":
-            holder = payload["options"] = payload.get("options") or {}
-        asked = holder.get(field)
-        if is_number(asked) and 0 < asked <= limit:
-            return []
-        holder[field] = limit
-        return [f"{'options.' if holder is not payload else ''}{field}={limit}"]
+        return [set_cap(payload, field, limit)]
 
 
 def drop(payload: dict[str, Any], names: Iterable[str]) -> list[str]:

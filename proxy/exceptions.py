@@ -8,6 +8,9 @@ Refusal (gateway/rest.py)
 ├── ModelNotFound           404  no such model, or none that this key may use
 ├── CloudRefused            403
 ├── ScopeMissing            403
+├── OverLimit               429  an allowance has no room
+├── Full                    503  no turn came in time
+├── JournalFull             503  nothing more can be accounted for
 ├── NoRoute                 404
 ├── NoMethod                405
 ├── BadHost                 400
@@ -23,7 +26,13 @@ Refusal (gateway/rest.py)
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 from gateway.rest import Refusal
+
+if TYPE_CHECKING:
+    from usage.ledger import Exhausted
 
 
 class BadBody(Refusal):
@@ -85,6 +94,36 @@ class ScopeMissing(Refusal):
 
     def __init__(self, scope: str) -> None:
         super().__init__(403, f"This key lacks the scope {scope!r}: ask the operator for a key that has it.")
+
+
+class OverLimit(Refusal):
+    """An allowance has no room: says which, and when it will."""
+
+    def __init__(self, exhausted: Exhausted) -> None:
+        one, wait = exhausted.allowance, exhausted.wait
+        whose = one.subject.partition(":")[0]
+        what = f"{one.dimension.replace('_', ' ')} of this {whose} ({one.amount})"
+        when = "it does not come back" if wait == math.inf else f"try again in {math.ceil(wait)} seconds"
+        if one.dimension == "concurrency":
+            when = "try again when another call has ended"
+        kind = "insufficient_quota" if exhausted.spent else "rate_limited"
+        headers = {} if wait == math.inf else {"Retry-After": str(math.ceil(wait))}
+        super().__init__(429, f"The limit on {what} is reached: {when}.", kind=kind, headers=headers)
+
+
+class Full(Refusal):
+    """As many calls as Ollama may work on at once are under way, and none ended in time."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "The gateway is full: try again in a few seconds.", headers={"Retry-After": "5"})
+
+
+class JournalFull(Refusal):
+    """What a call costs could not be kept, so none is begun."""
+
+    def __init__(self) -> None:
+        message = "The gateway can't keep its account (disk or database): its operator has to look (JOURNAL_DIR)."
+        super().__init__(503, message, headers={"Retry-After": "30"})
 
 
 class NoRoute(Refusal):

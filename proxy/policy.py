@@ -106,12 +106,12 @@ def decide(
         streamed = payload.get("stream")
         ask.streamed = payload["stream"] = shape.stream_default if streamed is None else streamed
     check_batch(shape, payload, policy)
+    if "stream_options" in shape.types:
+        speak_openai(ask)
     if "manage" not in principal.scopes:
         ask.unload = bool(asked) and asks_to_unload(shape, payload)
         ask.changed = drop(payload, shape.privileged) + policy.clamps.apply(payload)
         ask.changed += policy.clamps.cap(payload, shape.cap)
-    if "stream_options" in shape.types:
-        speak_openai(ask)
     ask.prompt_estimate = tokens_of(sum(characters(payload.get(name)) for name in shape.texts))
     return ask
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.http import StreamingHttpResponse
 
-from proxy.call import DONE, FAILED
+from proxy.call import DONE, FAILED, LENGTH, NEVER
 from proxy.dialects.frames import FrameTooLong
 from proxy.exceptions import UpstreamBroke, UpstreamRefusal, UpstreamTimeout
 from proxy.upstream import BROKEN
@@ -70,6 +70,7 @@ class Relay:
         self.idle = idle
         self.count = 0
         self.over = False
+        self.granted = call.admission.granted if call.admission is not None else NEVER
 
     def __aiter__(self) -> Self:
         """Returns itself: a stream is read once."""
@@ -114,7 +115,20 @@ class Relay:
                 return frames + self.fail(UpstreamRefusal(502, reader.failure, kind="upstream_failed"))
             answer.complete()
             self.finish(DONE)
+        elif reader.events >= self.granted and not self.extend():
+            # Ollama would go on: closing its connection stops it.
+            answer.close()
+            frames += reader.cut_short()
+            self.finish(LENGTH)
         return frames
+
+    def extend(self) -> bool:
+        """Reserves more output; returns whether anything was left."""
+        admission = self.call.admission
+        if admission is None or not admission.extend():
+            return False
+        self.granted = admission.granted
+        return True
 
     def fail(self, refusal: Refusal, ended: str = FAILED) -> bytes:
         """Ends the stream with an error event, and returns it."""
@@ -126,6 +140,8 @@ class Relay:
         self.over = True
         self.call.outcome.ended = ended
         self.call.outcome.usage = self.reader.usage
+        # Before the last frames leave: what a client has seen to its end is in the account, whatever happens next.
+        self.call.settle()
 
 
 class EventStream(StreamingHttpResponse):

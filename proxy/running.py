@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from apikeys.feed import feed
+from proxy.admission import Door
 from proxy.body import Bodies
 from proxy.clamps import Clamps
 from proxy.keywatch import key_watch
 from proxy.live import live
 from proxy.policy import Policy
 from proxy.relay import Idle
+from proxy.turns import Turns
 from proxy.upstream import Upstream, connect
+from usage.allowances import Allowances
+from usage.journal import Journal
+from usage.ledger import Ledger
+from usage.sole import NotSole, Sole
 
 if TYPE_CHECKING:
     from gateway.env import Env
 
+
+log = logging.getLogger("gateway")
 
 # A request makes some hundred objects, nearly all freed without the collector's help.
 GC_THRESHOLDS = (20_000, 20, 50)
@@ -37,9 +46,22 @@ class Running:
         self.first_byte_timeout = env.UPSTREAM_FIRST_BYTE_TIMEOUT
         self.idle = Idle(env.UPSTREAM_IDLE_TIMEOUT)
         self.heartbeat = env.HEARTBEAT
+        self.ledger = Ledger(env.RESERVE_STEP)
+        self.allowances = Allowances(env.default_allowances)
+        self.journal = Journal(env.journal_dir)
+        self.sole = Sole(env.journal_dir)
+        self.turns = Turns(env.MAX_IN_FLIGHT, env.MAX_WAIT)
+        self.door = Door(self.ledger, self.journal, self.allowances.of, lambda: self.journal.broken)
 
     async def open(self) -> None:
-        """Connects what needs an event loop; returns when requests can be served."""
+        """Connects what needs an event loop; returns when requests can be served.  Raises NotSole."""
+        if not self.sole.take():
+            if settings.ENV.LIMITS == "exact":
+                raise NotSole(settings.ENV.journal_dir)
+            log.warning(
+                "Limits are per process: another one uses %s, and each lets its own share in.", self.sole.folder
+            )
+        self.journal.open()
         self.policy = policy_of(settings.ENV, settings.OLLAMA_MODEL)
         self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
         await asyncio.to_thread(feed.start)
@@ -56,6 +78,8 @@ class Running:
         key_watch.stop()
         await self.upstream.aclose()
         await asyncio.to_thread(feed.stop)
+        self.journal.close()
+        self.sole.free()
 
 
 def policy_of(env: Env, default_model: str) -> Policy:

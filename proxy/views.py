@@ -12,6 +12,8 @@ from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, refusal_of
 from proxy.call import FAILED, REFUSED
 from proxy.exceptions import ScopeMissing
+from proxy.limitheaders import limit_headers
+from proxy.running import running
 from proxy.serving import SERVE
 from proxy.surfaces import surface_of
 
@@ -31,7 +33,7 @@ FAULT = 500
 # What may be over when the request is sent again, and what will not be.
 PASSING = frozenset({408, 409, 425, 429})
 FINAL = frozenset({501, 505})
-FINAL_KINDS = frozenset({"upstream_refused", "call_too_long"})
+FINAL_KINDS = frozenset({"upstream_refused", "call_too_long", "insufficient_quota"})
 
 
 class RelayView(AsyncAPIView):
@@ -54,6 +56,7 @@ class RelayView(AsyncAPIView):
         response = await SERVE[route.kind](call, route, request)
         if route.surface.id_header:
             response.headers[route.surface.id_header] = call.request_id
+        add_limits(response, call)
         return response
 
     def error_response(self, error: Exception) -> HttpResponse:
@@ -72,12 +75,24 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
         headers.setdefault("x-should-retry", "false")
     if surface.id_header:
         headers[surface.id_header] = call.request_id
-    return HttpResponse(
+    response = HttpResponse(
         surface.error(refusal, call.request_id),
         status=refusal.status_code,
         content_type="application/json",
         headers=headers,
     )
+    add_limits(response, call)
+    return response
+
+
+def add_limits(response: HttpResponseBase, call: Call) -> None:
+    """Says in an answer what the limits of its key are, and what is left of them."""
+    if call.principal is None:
+        return
+    allowances = running.allowances.of(call.principal)
+    if allowances:
+        for name, value in limit_headers(running.ledger, allowances, call.dialect).items():
+            response.headers[name] = value
 
 
 def is_final(refusal: Refusal) -> bool:

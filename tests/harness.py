@@ -72,6 +72,7 @@ class GatewayServer:
             "PORT": "0",
             "ENGINE": "off",
             "INVALID_KEYS_PER_MINUTE": "1000000",  # all tests come from one address
+            "JOURNAL_DIR": str(self.folder / "journal"),
             **({"OLLAMA_URL": ollama_url} if ollama_url else {}),
             **{name: str(value) for name, value in settings.items()},
         }

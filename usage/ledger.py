@@ -94,27 +94,30 @@ class Ledger:
     def reserve(self, allowances: Iterable[Allowance], prompt: int, cap: int | None) -> Reservation:
         """Takes what one call needs, or raises Exhausted and takes nothing.
 
-        `prompt` is its estimated tokens, `cap` the most output that it asks for.
+        `prompt` is its estimated tokens, `cap` the most output that it asks for: None for any, 0 for none.
         """
         held = tuple(allowances)
         now, wall = self.clock.monotonic(), self.clock.time()
         ceiling = min((one.amount for one in held if one.dimension == OUTPUT), default=None)
         cap = ceiling if cap is None else (cap if ceiling is None else min(cap, ceiling))
         portion = self.step if cap is None else min(cap, self.step)
+        least = prompt + min(portion, 1)
         for one in held:
             if one.dimension in BUDGETS:
                 left = self.budget(one, wall).left(one.amount) - prompt
                 portion = min(portion, left)
                 cap = left if cap is None else min(cap, left)
         for one in held:
-            wait = self.wait(one, prompt + max(portion, 0), portion, now, wall)
+            wait = self.wait(one, least, prompt + max(portion, 0), now, wall)
             if wait > 0:
                 self.refuse(held, now)
                 raise Exhausted(one, wait)
         return Reservation(self, held, prompt, max(portion, 0), cap, now)
 
-    def wait(self, one: Allowance, tokens: int, portion: int, now: float, wall: float) -> float:
-        """Returns in how many seconds an allowance has room; 0.0 for now."""
+    def wait(self, one: Allowance, least: int, tokens: int, now: float, wall: float) -> float:
+        """Returns in how many seconds an allowance has room for `tokens`, or a budget for the `least`; 0.0 for now."""
+        if one.dimension in BUDGETS and self.budget(one, wall).left(one.amount) >= least:
+            return 0.0
         account, limit = self.account(one.subject), one.amount
         match one.dimension:
             case "requests_per_minute":
@@ -124,11 +127,11 @@ class Ledger:
             case "concurrency":
                 return 0.0 if account.running < limit else CONCURRENCY_WAIT
             case "tokens_per_day":
-                return 0.0 if portion > 0 else seconds_to_tomorrow(wall)
+                return seconds_to_tomorrow(wall)
             case "tokens_per_month":
-                return 0.0 if portion > 0 else seconds_to_next_month(wall)
+                return seconds_to_next_month(wall)
             case "tokens_total":
-                return 0.0 if portion > 0 else float("inf")
+                return float("inf")
         return 0.0
 
     def refuse(self, held: tuple[Allowance, ...], now: float) -> None:

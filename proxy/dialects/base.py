@@ -52,6 +52,7 @@ class Reader:
         self.failure: str | None = None  # Ollama reported an error within the stream, in these words
         self.usage = Usage()
         self.events = 0  # frames passed on: about one token each
+        self.latest = b""  # the frames that were passed on last
 
     def feed(self, chunk: bytes) -> bytes:
         """Takes bytes of the upstream, returns bytes for the client: whole frames only."""
@@ -63,6 +64,7 @@ class Reader:
                 block = self.upto_mark(block)
                 break
         self.events += block.count(self.separator)
+        self.latest = block
         return block if self.rename is None else self.rename(block)
 
     def end(self) -> bytes:
@@ -94,6 +96,14 @@ class Reader:
         self.over = True
         said = sentence_in(text) or "Ollama's answer broke off before its end."
         self.failure = said.replace(self.facts.target, self.facts.model) if self.facts.renamed else said
+
+    def cut_short(self) -> bytes:
+        """Returns the end of an answer that stops here because no more tokens are left, as Ollama would write it."""
+        raise NotImplementedError
+
+    def latest_frame(self) -> bytes:
+        """Returns the last frame that was passed on, without its separator."""
+        return self.latest.removesuffix(self.separator).rpartition(self.separator)[2]
 
     def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
         """Returns a refusal as the stream's last words."""

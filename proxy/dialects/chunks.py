@@ -61,6 +61,18 @@ class ChunkReader(Reader):
         del answer["usage"]
         return DATA + orjson.dumps(answer)
 
+    def cut_short(self) -> bytes:
+        """Returns a chunk with a `finish_reason` of `length`, the counts if they were asked for, and the end."""
+        chunk = parsed(self.latest_frame().removeprefix(DATA))
+        chunk.pop("usage", None)
+        said: dict[str, Any] = {"delta": {}} if chunk.get("object") == "chat.completion.chunk" else {"text": ""}
+        chunks = [{**chunk, "choices": [{"index": 0, **said, "finish_reason": "length"}]}]
+        if not self.facts.hide_usage:
+            prompt, completion = self.facts.prompt_estimate, self.events
+            counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+            chunks.append({**chunk, "choices": [], "usage": counts})
+        return b"".join(DATA + orjson.dumps(one) + self.separator for one in chunks) + DONE + self.separator
+
 
 class Chunks(WireFormat):
     """Chunks of a chat or a completion."""

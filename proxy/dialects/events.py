@@ -11,6 +11,7 @@ from proxy.dialects.base import Reader, WireFormat, count, object_of, parsed
 
 if TYPE_CHECKING:
     from gateway.rest import Refusal
+    from proxy.call import Facts
     from proxy.dialects.base import Surface
 
 
@@ -60,22 +61,56 @@ class MessageReader(NamedEventReader):
         elif name == "message_stop":
             self.over = True
 
+    def cut_short(self) -> bytes:
+        """Ends the open block and the message, with a `stop_reason` of `max_tokens`."""
+        index = data_of(self.latest_frame()).get("index", 0)
+        counts = {"input_tokens": self.facts.prompt_estimate, "output_tokens": self.events}
+        return (
+            event_of({"type": "content_block_stop", "index": index})
+            + event_of({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": counts})
+            + event_of({"type": "message_stop"})
+        )
+
+
+def event_of(data: dict[str, Any]) -> bytes:
+    """Returns an event that is named by its data's type."""
+    name: str = data["type"]
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
+
 
 class ResponseReader(NamedEventReader):
     """Reads a response: counts and end come in `response.completed`, or in what stands in its place."""
 
     marks = (
+        b"event: response.created\n",
         b"event: response.completed\n",
         b"event: response.failed\n",
         b"event: response.incomplete\n",
         b"event: error\n",
     )
 
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.response: dict[str, Any] = {}  # as it was when it was created
+
     def look_at(self, name: str, frame: bytes) -> None:
         """Takes note of one event by its name."""
-        if name in ("response.completed", "response.failed", "response.incomplete"):
+        if name == "response.created":
+            self.response = object_of(data_of(frame).get("response"))
+        elif name in ("response.completed", "response.failed", "response.incomplete"):
             self.over = True
             self.usage = usage_of(object_of(data_of(frame).get("response")))
+
+    def cut_short(self) -> bytes:
+        """Returns `response.incomplete`, which is how OpenAI ends a response that reached its cap."""
+        prompt, output = self.facts.prompt_estimate, self.events
+        response = {
+            **self.response,
+            "status": "incomplete",
+            "incomplete_details": {"reason": "max_output_tokens"},
+            "usage": {"input_tokens": prompt, "output_tokens": output, "total_tokens": prompt + output},
+        }
+        return event_of({"type": "response.incomplete", "sequence_number": self.events, "response": response})
 
     def error_event(self, surface: Surface, refusal: Refusal, request_id: str) -> bytes:
         """Returns the `error` event of a response, with the object on which OpenAI's SDK raises beside it."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
+
+import orjson
 
 from proxy.call import Usage
 from proxy.dialects.base import Reader, WireFormat, count, parsed
@@ -52,18 +55,34 @@ class LineReader(Reader):
         self.usage = usage_of(answer)
         return True
 
+    def cut_short(self) -> bytes:
+        """Returns a last line with `done_reason` of `length`."""
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        chat = "message" in parsed(self.latest_frame())
+        said: dict[str, Any] = {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
+        counts = {"prompt_eval_count": self.facts.prompt_estimate, "eval_count": self.events}
+        line = {"model": self.facts.model, "created_at": now, **said, "done": True, "done_reason": "length", **counts}
+        written: bytes = orjson.dumps(line)
+        return written + b"\n"
+
+
+def wrapped(lines: bytes) -> bytes:
+    """Makes each line an event: `data: …` and an empty line."""
+    if b"\r" in lines or b"\n\n" in lines or lines.startswith(b"\n"):
+        lines = b"".join(line.strip() + b"\n" for line in lines.splitlines() if line.strip())
+    return b"data: " + lines[:-1].replace(b"\n", b"\n\ndata: ") + b"\n\n" if lines else b""
+
 
 class EventReader(LineReader):
     """Relays each line as one server-sent event, its bytes unchanged."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Wraps the lines that are whole now, each into `data: …` and an empty line."""
-        lines = super().feed(chunk)
-        if not lines:
-            return lines
-        if b"\r" in lines or b"\n\n" in lines or lines.startswith(b"\n"):
-            lines = b"".join(line.strip() + b"\n" for line in lines.splitlines() if line.strip())
-        return b"data: " + lines[:-1].replace(b"\n", b"\n\ndata: ") + b"\n\n" if lines else b""
+        return wrapped(super().feed(chunk))
+
+    def cut_short(self) -> bytes:
+        """Returns the last line as an event."""
+        return wrapped(super().cut_short())
 
 
 class ProgressReader(LineReader):

@@ -41,7 +41,10 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
     )
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
-    elif asked.streamed:
+        return response
+    running.door.admit(call, route, asked)
+    await running.turns.take(call)
+    if asked.streamed:
         response = EventStream(await stream(call, route, facts, asked.body()), route.format.media_type)
     else:
         response = single(call, route, facts, await ask_whole(call, route.method, route.upstream, asked.body()))
@@ -79,6 +82,7 @@ async def stream(call: Call, route: Route, facts: Facts, body: bytes) -> Relay:
 def single(call: Call, route: Route, facts: Facts, body: bytes) -> HttpResponse:
     """Passes on an answer that came whole."""
     call.outcome.usage = route.format.usage(body)
+    call.settle()
     body = route.format.mend(body)
     if facts.renamed:
         body = renamer(facts.target, facts.model)(body)

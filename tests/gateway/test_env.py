@@ -128,6 +128,15 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("INVALID_KEYS_PER_MINUTE", "0", "at least 1"),
         ("HEARTBEAT", "-1", "at least 0"),
         ("MAX_CALL_SECONDS", "0", "more than 0"),
+        ("MAX_IN_FLIGHT", "0", "at least 1"),
+        ("MAX_WAIT", "-1", "at least 0"),
+        ("RESERVE_STEP", "0", "at least 1"),
+        ("LIMITS", "none", "exact or per-process"),
+        ("DEFAULT_REQUESTS_PER_MINUTE", "0", "at least 1"),
+        ("DEFAULT_TOKENS_PER_MINUTE", "lots", "a whole number"),
+        ("DEFAULT_CONCURRENCY", "0", "at least 1"),
+        ("DEFAULT_TOKENS_PER_DAY", "-5", "at least 1"),
+        ("DEFAULT_TOKENS_PER_MONTH", "1.5", "a whole number"),
         ("MAX_BODY_BYTES", "32M", "a whole number"),
         ("MAX_BODY_BYTES", "1023", "at least 1024"),
         ("MAX_BUFFERED_BYTES", "x", "a whole number"),
@@ -204,7 +213,7 @@ def test_every_typed_setting_has_a_wrong_value_above() -> None:
     (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
     tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL"}
     secrets = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "KEY_PEPPER_FALLBACKS"}
-    anything_goes = {*secrets, "ENGINE_CACHE", "CLIENT_OPTIONS"}
+    anything_goes = {*secrets, "ENGINE_CACHE", "JOURNAL_DIR", "CLIENT_OPTIONS"}
     assert set(Env.model_fields) - anything_goes == tried
 
 

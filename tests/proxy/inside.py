@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from gateway.asgi import application
 from proxy.running import policy_of, running
 from proxy.upstream import Upstream
 from tests.proxy.wire import Answer
+from usage.journal import Journal
 
 Message = MutableMapping[str, Any]
 
@@ -36,11 +39,15 @@ def serving(upstream: Upstream) -> Iterator[None]:
     before = dict(vars(running))
     running.policy = policy_of(settings.ENV, settings.OLLAMA_MODEL)
     running.upstream = upstream
-    try:
-        yield
-    finally:
-        vars(running).clear()
-        vars(running).update(before)
+    with TemporaryDirectory() as folder:
+        running.journal = running.door.journal = Journal(Path(folder))
+        running.journal.open()
+        try:
+            yield
+        finally:
+            running.journal.close()
+            vars(running).clear()
+            vars(running).update(before)
 
 
 class Body(httpx.AsyncByteStream):

@@ -174,5 +174,5 @@ async def test_ten_thousand_invalid_keys_cost_no_query(
             else:
                 text = "".join(source.choices(BASE62 + "_-. ", k=source.randrange(1, 100))).strip() or "x"
             answer = await exchange("/api/v1/generate", {"prompt": "a"}, text)
-            assert answer.status == 401
+            assert answer.status in (401, 429)  # one address may not guess for long
     assert counts == {}

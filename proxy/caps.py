@@ -1,0 +1,26 @@
+"""The most tokens that an answer may have: where each kind of request says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Ollama's own API has the cap among its options.
+OPTION = "num_predict"
+
+
+def cap_of(payload: dict[str, Any], field: str | None) -> int | None:
+    """Returns the cap that a request asks for, None where it asks for none (or, as Ollama puts it, for a negative)."""
+    holder = payload.get("options") if field == OPTION else payload
+    asked = holder.get(field) if isinstance(holder, dict) and field is not None else None
+    if isinstance(asked, bool) or not isinstance(asked, int | float):
+        return None
+    return int(asked) if asked >= 1 else None
+
+
+def set_cap(payload: dict[str, Any], field: str, tokens: int) -> str:
+    """Sets the cap; returns what was changed, for people."""
+    if field != OPTION:
+        payload[field] = tokens
+        return f"{field}={tokens}"
+    payload["options"] = {**(payload.get("options") or {}), OPTION: tokens}
+    return f"options.{OPTION}={tokens}"

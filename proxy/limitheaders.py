@@ -1,0 +1,67 @@
+"""What an answer says about the limits of its key, in the three ways that clients read."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from usage.ledger import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from usage.ledger import Allowance, Ledger
+
+# The seconds of each dimension's window, for the IETF's policy.
+WINDOWS = {REQUESTS: 60, TOKENS: 60, DAY: 86_400, MONTH: 2_592_000}
+# What OpenAI and Anthropic call them; of several that count the same thing, the one with least left is said.
+FAMILIES = {REQUESTS: "requests", TOKENS: "tokens", **dict.fromkeys(BUDGETS, "tokens")}
+
+
+def limit_headers(ledger: Ledger, allowances: Iterable[Allowance], dialect: str) -> dict[str, str]:
+    """Returns the headers of a limited key's answer.
+
+    `RateLimit` and `RateLimit-Policy` are the IETF draft's, `x-ratelimit-*` OpenAI's, `anthropic-ratelimit-*`
+    Anthropic's.
+    """
+    rooms = [(one, *ledger.room(one)) for one in allowances if one.dimension in FAMILIES]
+    if not rooms:
+        return {}
+    policies = [
+        f'"{one.dimension}";q={one.amount}' + (f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else "")
+        for one, _, _ in rooms
+    ]
+    states = [
+        f'"{one.dimension}";r={left}' + (f";t={math.ceil(reset)}" if reset != math.inf else "")
+        for one, left, reset in rooms
+    ]
+    headers = {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(states)}
+    tightest: dict[str, tuple[int, Allowance, float]] = {}
+    for one, left, reset in rooms:
+        family = FAMILIES[one.dimension]
+        if family not in tightest or left < tightest[family][0]:
+            tightest[family] = (left, one, reset)
+    for family, (left, one, reset) in tightest.items():
+        headers[f"x-ratelimit-limit-{family}"] = str(one.amount)
+        headers[f"x-ratelimit-remaining-{family}"] = str(left)
+        if reset != math.inf:
+            headers[f"x-ratelimit-reset-{family}"] = go_duration(reset)
+        if dialect == "anthropic":
+            prefix = f"anthropic-ratelimit-{family}"
+            headers[f"{prefix}-limit"] = str(one.amount)
+            headers[f"{prefix}-remaining"] = str(left)
+            if reset != math.inf:
+                when = datetime.fromtimestamp(math.ceil(ledger.clock.time() + reset), UTC)
+                headers[f"{prefix}-reset"] = when.isoformat().replace("+00:00", "Z")
+    return headers
+
+
+def go_duration(seconds: float) -> str:
+    """Writes seconds as OpenAI does: `6m0s`, `1.5s`, `20ms`."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    whole = math.ceil(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{left}s"

@@ -1,0 +1,75 @@
+"""The two lines that a call leaves in the journal; never a prompt, an answer or a secret."""
+
+from __future__ import annotations
+
+import time
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxy.admission import Admission
+    from proxy.call import Call
+
+Line = dict[str, Any]
+# The line of an answer that came whole is written before its head leaves.
+OK = 200
+
+
+def who(call: Call, admission: Admission) -> Line:
+    """Returns what both lines say: whose call it is, and which."""
+    principal, facts = call.principal, call.facts
+    assert principal is not None  # noqa: S101 -- only a recognised key's call is admitted
+    return {
+        "call": admission.call_id,
+        "at": time.time(),
+        "key": principal.key_id,
+        "label": principal.label,
+        "owner": principal.owner_id,
+        "team": principal.team,
+        "model": facts.canonical if facts else "",
+        "route": f"{call.method} {call.route}",
+        "dialect": call.dialect,
+    }
+
+
+def admitted_line(call: Call, admission: Admission) -> Line:
+    """Returns the line of a call that begins."""
+    reservation, facts = admission.reservation, call.facts
+    estimate = facts.prompt_estimate if facts else 0
+    return {
+        "event": "admitted",
+        **who(call, admission),
+        "prompt_estimate": estimate,
+        "reserved": reservation.tokens if reservation is not None else estimate,
+    }
+
+
+def ended_line(call: Call, admission: Admission) -> Line:
+    """Returns the line of a call that has ended."""
+    outcome, facts = call.outcome, call.facts
+    usage = outcome.usage
+    total = monotonic() - call.started
+    now = time.time()
+    return {
+        "event": "ended",
+        **who(call, admission),
+        "started": now - total,
+        "asked": facts.model if facts else "",
+        "request_id": call.request_id,
+        "status": outcome.status or OK,
+        "ended": outcome.ended,
+        "prompt_tokens": usage.prompt_tokens or 0,
+        "completion_tokens": usage.completion_tokens or 0,
+        "estimated": usage.estimated,
+        "total_duration": usage.total_duration,
+        "load_duration": usage.load_duration,
+        "prompt_eval_duration": usage.prompt_eval_duration,
+        "eval_duration": usage.eval_duration,
+        "wait": round(outcome.wait, 6),
+        "first_byte": outcome.first_byte,
+        "total": round(total, 6),
+        "sent_bytes": outcome.sent_bytes,
+        "streamed": bool(facts and facts.streamed),
+        "upstream": "ollama",
+        "client": call.client_shown,
+    }

@@ -1,0 +1,110 @@
+"""One Ollama: what it is asked, and what it answers."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+
+from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from proxy.upstream.bodies import Body, Payload, Upload
+from proxy.upstream.transport import AiohttpTransport, Chunks, Target, Untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from gateway.env import Env
+
+# What a broken answer raises while it is read.
+BROKEN = httpx.TransportError
+NOT_TRUSTED = "No TLS connection to Ollama at {} came about: name its certificate's authority in OLLAMA_CA."
+
+
+class Answer:
+    """Ollama's answer: its status, and its bytes as they come."""
+
+    __slots__ = ("chunks", "finished", "status", "stream")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.stream = response.stream
+        self.chunks: AsyncIterator[bytes] = aiter(self.stream)  # type: ignore[arg-type]  # the transport is asynchronous
+        self.finished = False
+
+    def complete(self) -> None:
+        """Says that all that matters was read; the connection may serve another call."""
+        self.finished = True
+        if isinstance(self.stream, Chunks):
+            self.stream.complete()
+
+    def close(self) -> None:
+        """Closes the connection, which stops Ollama's work, unless all that matters was read."""
+        if not self.finished and isinstance(self.stream, Chunks):
+            self.stream.close()
+
+
+class Upstream:
+    """One Ollama."""
+
+    def __init__(
+        self, address: str, transport: httpx.AsyncBaseTransport, headers: Mapping[str, str], connect_timeout: float
+    ) -> None:
+        self.address = address
+        self.transport = transport
+        self.headers = dict(headers)
+        self.connect_timeout = connect_timeout
+        self.targets: dict[tuple[str, str], Target] = {}
+
+    def target(self, method: str, path: str) -> Target:
+        """Returns the prepared target of a route's upstream path."""
+        target = self.targets.get((method, path))
+        if target is None:
+            headers = dict(self.headers)
+            if method == "POST":
+                headers["Content-Type"] = "application/json"
+            target = Target(method, httpx.URL(self.address + path), httpx.Headers(headers))
+            self.targets[method, path] = target
+        return target
+
+    async def send(self, method: str, path: str, body: Payload = b"") -> Answer:
+        """Sends one request; returns when the answer's head is there.
+
+        `path` is one of a fixed set, never made from a client's words.  Nothing is ever sent twice.  Raises
+        UpstreamUnreachable, UpstreamTimeout or UpstreamBroke.
+        """
+        target = self.target(method, path)
+        if isinstance(body, Upload):
+            headers = httpx.Headers(target.headers)
+            if body.size is not None:
+                headers["Content-Length"] = str(body.size)
+            request = httpx.Request(method, target.url, headers=headers, stream=body)
+        else:
+            request = httpx.Request(
+                method, target.url, headers=target.headers, stream=Body(body), extensions=target.extensions
+            )
+        try:
+            return Answer(await self.transport.handle_async_request(request))
+        except Untrusted:
+            raise UpstreamError(502, NOT_TRUSTED.format(self.address), kind="upstream_unreachable") from None
+        except httpx.ConnectError:
+            raise UpstreamUnreachable(self.address) from None
+        except httpx.ConnectTimeout:
+            raise UpstreamTimeout("UPSTREAM_CONNECT_TIMEOUT", self.connect_timeout) from None
+        except httpx.TransportError:
+            raise UpstreamBroke from None
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self.transport.aclose()
+
+
+def connect(env: Env, address: str) -> Upstream:
+    """Returns the upstream that the settings describe, on the running event loop."""
+    tls = ssl.create_default_context(cafile=env.OLLAMA_CA) if env.OLLAMA_CA else None
+    # An allow-list: nothing of a client's own headers ever leaves.
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "ollama-gateway"}
+    if env.OLLAMA_API_KEY:
+        headers["Authorization"] = f"Bearer {env.OLLAMA_API_KEY}"
+    transport = AiohttpTransport(env.UPSTREAM_CONNECT_TIMEOUT, tls)
+    return Upstream(address, transport, headers, env.UPSTREAM_CONNECT_TIMEOUT)

@@ -1,0 +1,46 @@
+"""Makes sure that limits are exact: they are counted in this process, so no other may count them too."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class NotSole(Exception):
+    """Another process counts the limits of this gateway; the text says what to do."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"Another gateway process uses {folder}: limits would not be exact. Stop it, or set LIMITS=per-process "
+            "to let each process count for itself."
+        )
+
+
+class Sole:
+    """The lock beside the journal that says: limits are counted here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._descriptor = -1
+
+    def take(self) -> bool:
+        """Takes the lock; returns whether it was free.  Raises OSError where the folder can't be written."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "limits.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def free(self) -> None:
+        """Frees the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
