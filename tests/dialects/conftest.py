@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.stub_client import StubProcess
-from tests.dialects.front import House, keys_of
-from tests.harness import GatewayServer
+from tests.dialects.front import House, Keyed, keyed, opened
 
 # Log lines that a program can read; no proxy with TLS in front.
 HOUSE = {
@@ -25,7 +24,13 @@ def _fresh(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def house(stub: StubProcess) -> Iterator[House]:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keyed:
+    """A database with keys of all kinds."""
+    return keyed(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def house(stub: StubProcess, keys: Keyed) -> Iterator[House]:
     """A gateway with keys of all kinds, shared by all tests that change nothing about it."""
-    with GatewayServer(ollama_url=stub.url, **HOUSE) as server:
-        yield House(server, stub, keys_of(server))
+    with opened(stub, keys, **HOUSE) as made:
+        yield made

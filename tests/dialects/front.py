@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import orjson
 
 from benchmarks.stub_client import Recorded, StubProcess
-from tests.harness import GatewayServer, wait_until
+from tests.harness import BASE_DIR, SECRETS, GatewayServer, clean_environment, template, wait_until
 from tests.proxy.wire import Answer, Client
 
 # The gateway asks these on its own account.
@@ -66,16 +73,54 @@ def name_of(request: Recorded) -> str:
     return f"{request.method} {request.target}"
 
 
-def keys_of(server: GatewayServer) -> dict[str, str]:
-    """Issues the keys of a house; `nobody` has none."""
-    issued = {"user": server.key, "nobody": ""}
-    for name, options in {
-        "manager": ["--scopes", "inference,manage"],
-        "stubs": ["--models", "stub*"],
-        "keeper": ["--scopes", "inference,manage", "--models", "stub*"],
-    }.items():
-        issued[name] = server.manage("createapikey", name, "--quiet", *options).stdout.strip()
-    return issued
+class Keyed(NamedTuple):
+    """A database with keys of all kinds, and their secrets by name; `nobody` has none."""
+
+    database: Path
+    keys: Mapping[str, str]
+
+
+# The keys of a house by name: scopes, models.
+KEYS = {
+    "manager": ("inference,manage", ""),
+    "stubs": ("inference", "stub*"),
+    "keeper": ("inference,manage", "stub*"),
+}
+ISSUE = f"""
+import django; django.setup()
+from apikeys.models import Key
+for label, (scopes, models) in {KEYS!r}.items():
+    print(Key.objects.issue(label=label, scopes=scopes, models=models)[1])
+"""
+
+
+def keyed(folder: Path) -> Keyed:
+    """Makes a database with the keys, from which houses start."""
+    made = template()
+    database = folder / "keyed.sqlite3"
+    shutil.copyfile(made.database, database)
+    environment = clean_environment(
+        **SECRETS,
+        DJANGO_SETTINGS_MODULE="gateway.settings",
+        GATEWAY_ENV_FILE=os.devnull,
+        DATABASE_URL=f"sqlite:///{database}",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ISSUE], cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return Keyed(database, {"user": made.key, "nobody": "", **dict(zip(KEYS, done.stdout.split(), strict=True))})
+
+
+@contextmanager
+def opened(stub: StubProcess, keyed: Keyed, **settings: object) -> Iterator[House]:
+    """Opens a house with these settings."""
+    with TemporaryDirectory(prefix="gateway-") as folder:
+        shutil.copyfile(keyed.database, Path(folder) / "db.sqlite3")
+        server = GatewayServer(ollama_url=stub.url, folder=Path(folder), fresh=True, **settings)
+        server.key = keyed.keys["user"]
+        with server:
+            yield House(server, stub, keyed.keys)
 
 
 # A body for each route that takes one: small, complete, answered with a few words.

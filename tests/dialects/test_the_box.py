@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.stub_client import StubProcess
-from tests.dialects.front import BODIES, STREAMED, House, keys_of, name_of, saying
-from tests.harness import GatewayServer
+from tests.dialects.front import BODIES, STREAMED, House, Keyed, name_of, opened, saying
 
 NATIVE = ["/api/generate", "/api/chat", "/api/v1/generate", "/api/v1/chat"]
 CHANGED = "x-gateway-changed"
@@ -19,7 +18,7 @@ HARMLESS = {"temperature": 0.5, "seed": 1, "stop": ["x"], "num_predict": 2}
 
 
 @pytest.fixture(scope="module")
-def capped(stub: StubProcess) -> Iterator[House]:
+def capped(stub: StubProcess, keys: Keyed) -> Iterator[House]:
     """A gateway that lets ordinary keys set some things, up to limits."""
     settings = {
         "MAX_OUTPUT_TOKENS": 3,
@@ -27,8 +26,8 @@ def capped(stub: StubProcess) -> Iterator[House]:
         "MAX_KEEP_ALIVE": 600,
         "CLIENT_OPTIONS": "num_thread,use_mmap",
     }
-    with GatewayServer(ollama_url=stub.url, **settings) as server:
-        yield House(server, stub, keys_of(server))
+    with opened(stub, keys, **settings) as made:
+        yield made
 
 
 def sent(house: House) -> dict[str, Any]:
