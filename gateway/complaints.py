@@ -7,7 +7,17 @@ from typing import Any
 from pydantic import ValidationError
 
 # Secrets: never shown, and read from files too.
-HIDDEN = frozenset({"SECRET_KEY", "KEY_PEPPER", "KEY_PEPPER_FALLBACKS", "OLLAMA_API_KEY", "DATABASE_URL"})
+HIDDEN = frozenset(
+    {
+        "SECRET_KEY",
+        "KEY_PEPPER",
+        "KEY_PEPPER_FALLBACKS",
+        "OLLAMA_API_KEY",
+        "DATABASE_URL",
+        "ALERT_WEBHOOK",
+        "ALERT_SECRET",
+    }
+)
 LONGEST_SHOWN_VALUE = 80
 
 

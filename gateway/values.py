@@ -77,6 +77,18 @@ def certificates(value: Path) -> Path:
     return path
 
 
+def webhook_url(value: str) -> str:
+    """Insists on a URL that something can be posted to."""
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or re.search(r"\s", value):
+        raise ValueError("an http:// or https:// URL such as https://hooks.example.org/usage")
+    return value
+
+
 def networks(value: list[str]) -> list[str]:
     """Insists on addresses or networks: a name or `*` would let anyone forge an address."""
     for part in value:
@@ -127,4 +139,5 @@ CertificateFile = Annotated[Path, AfterValidator(certificates)]
 Networks = Annotated[CommaList, AfterValidator(networks)]
 HostNames = Annotated[CommaList, AfterValidator(host_names)]
 Aliases = Annotated[CommaList, AfterValidator(aliases)]
+WebhookURL = Annotated[str, AfterValidator(webhook_url)]
 Origins = Annotated[CommaList, AfterValidator(origins)]

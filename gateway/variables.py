@@ -19,6 +19,7 @@ from gateway.values import (
     OllamaURL,
     Origins,
     Seconds,
+    WebhookURL,
 )
 
 
@@ -199,6 +200,19 @@ class Variables(BaseSettings):
     DEFAULT_TOKENS_PER_MONTH: int | None = Field(
         default=None, ge=1, description="Most tokens of a key in a month; unset means no limit"
     )
+
+    # What it keeps of calls
+    JOURNAL_MAX_BYTES: int = Field(default=2**30, ge=65536, description="Largest size of the journal, in bytes")
+    JOURNAL_FULL: Literal["refuse", "count"] = Field(
+        default="refuse",
+        description="A full journal: refuse new calls, or serve them and count them in the metrics only",
+    )
+    RECORD_DAYS: int = Field(default=90, ge=1, description="Days that a call's record is kept; sums stay for good")
+    METRICS_ADDRESSES: Networks = Field(
+        default=[], description="Addresses or networks that read /metrics without a key"
+    )
+    ALERT_WEBHOOK: WebhookURL | None = Field(default=None, description="URL that hears of budgets 80 % and all spent")
+    ALERT_SECRET: str = Field(default="", description="Key of the HMAC-SHA-256 that signs what that URL gets")
 
     # What it says
     LOG_ADDRESSES: bool = Field(default=False, description="Write the client's address into the log line of a request")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -18,13 +17,12 @@ from apikeys.permissions import HasAPIKey
 from gateway.rest import AsyncAPIView, Refusal
 from usage.asking import Asked, asked, cursor
 from usage.limits import Room, limits
+from usage.names import with_names
 from usage.openapi import DESCRIBED
 from usage.reports import FIELDS, Line, as_dict, lines, of, total
 from usage.written import as_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apikeys.principal import Principal
 
 Subject = tuple[str, int | None, str]
@@ -104,7 +102,7 @@ def subject_of(wanted: Asked) -> Subject | None:
 
 def subject(key: Principal | Key) -> Subject:
     """Returns a key's id, its owner and its team."""
-    return key.key_id, getattr(key, "owner_id", None), getattr(key, "team", "")
+    return key.key_id, key.owner_id, key.team
 
 
 def written(room: Room) -> dict[str, Any]:
@@ -116,15 +114,3 @@ def written(room: Room) -> dict[str, Any]:
         "left": room.left,
         "resets_in_seconds": None if room.resets is None else round(room.resets, 3),
     }
-
-
-def with_names(rows: list[dict[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
-    """Adds what people call keys and owners."""
-    if "key" in by:
-        ids = {row["key"] for row in rows}
-        labels = dict(Key.objects.filter(key_id__in=ids).values_list("key_id", "label"))
-        rows = [{"key": row["key"], "label": labels.get(row["key"], ""), **row} for row in rows]
-    if "owner" in by:
-        names = dict(User.objects.filter(pk__in={row["owner"] for row in rows}).values_list("pk", "username"))
-        rows = [{"owner": row["owner"], "owner_name": names.get(row["owner"], ""), **row} for row in rows]
-    return rows

@@ -1,0 +1,37 @@
+"""`manage.py pruneusage`: deletes old records of calls."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from usage.pruning import cutoff, prune
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+# Between two portions: others want to write, too.
+PAUSE = 0.005
+
+
+class Command(BaseCommand):
+    """Prunes what the server itself prunes daily."""
+
+    help = "Delete records of calls that are older than some days; the sums by hour, day and month are kept for good."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Takes the days."""
+        parser.add_argument("--days", type=int, default=settings.ENV.RECORD_DAYS, help="RECORD_DAYS if not given")
+
+    def handle(self, *, days: int, **_options: Any) -> None:
+        """Deletes, portion by portion."""
+        if days < 0:
+            raise CommandError("--days takes a number of days: 0 or more.")
+        before, count = cutoff(days), 0
+        while pruned := prune(before):
+            count += pruned
+            time.sleep(PAUSE)
+        self.stdout.write(f"{count} records from before {before:%Y-%m-%d %H:%M} are deleted.")
