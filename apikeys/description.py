@@ -46,12 +46,12 @@ def iso(moment: datetime | None) -> str | None:
 def sentence(key: Key) -> str:
     """Says in a sentence what a key may do."""
     verbs = [SCOPES[scope] for scope in parts(key.scopes) if scope in SCOPES]
-    models = f", with {listed(parts(key.models))} alone" if key.models else ", with every model"
+    models = f", of models {listed(parts(key.models))} alone" if key.models else ", with every model"
     routes = f", through {listed(parts(key.routes))}" if key.routes else ""
     addresses = f", from {listed(parts(key.addresses))}" if key.addresses else ", from anywhere"
     expires = f", until {key.expires:%d %B %Y, %H:%M} UTC" if key.expires else ""
     limit = f", in bodies of up to {key.body_limit:,} bytes" if key.body_limit else ""
-    return f"May {listed(verbs)}{models}{routes}{addresses}{limit}{expires}."
+    return f"May {'; '.join(verbs)}{models}{routes}{addresses}{limit}{expires}."
 
 
 def listed(words: Sequence[str]) -> str:

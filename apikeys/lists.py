@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 
 # What a key may be good for.
 SCOPES = {
-    "inference": "ask models, and list them",
-    "manage": "fetch, make and delete models, and change what all share",
-    "keys": "issue and change keys through the API",
+    "inference": "ask models and list them",
+    "manage": "fetch, make and delete models",
+    "keys": "issue and change keys",
 }
 DIALECTS = ("gateway", "ollama", "openai", "anthropic")
 MOST_PARTS = 100

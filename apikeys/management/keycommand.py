@@ -72,7 +72,7 @@ def add_fields(parser: ArgumentParser) -> None:
     for name, (metavar, text) in TEXTS.items():
         parser.add_argument(f"--{name}", metavar=metavar, help=text)
     parser.add_argument(
-        "--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, a date such as 2030-12-31 (UTC), or never"
+        "--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, a date as 2030-12-31 (UTC), or never"
     )
     parser.add_argument("--body-limit", type=int, metavar="BYTES", help="the largest request body; 0 for the usual one")
     for name in LIMITS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Allowance(models.Model):
@@ -49,6 +49,15 @@ class Allowance(models.Model):
         """Returns a subject's limits by dimension."""
         found = dict(cls.objects.filter(kind=kind, subject=subject).values_list("dimension", "amount"))
         return {dimension: found[dimension] for dimension in cls.Dimension.values if dimension in found}
+
+    @classmethod
+    def all_of(cls, kind: str, subjects: Iterable[str] | None = None) -> dict[str, dict[str, int]]:
+        """Returns the limits of all subjects of a kind, or of these, by subject and dimension."""
+        rows = cls.objects.filter(kind=kind)
+        found: dict[str, dict[str, int]] = {}
+        for row in rows if subjects is None else rows.filter(subject__in=list(subjects)):
+            found.setdefault(row.subject, {})[row.dimension] = row.amount
+        return found
 
     @classmethod
     def put(cls, kind: str, subject: str, limits: Mapping[str, int | None]) -> None:

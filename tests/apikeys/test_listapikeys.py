@@ -31,7 +31,7 @@ def test_it_shows_all_keys_in_columns_the_newest_first() -> None:
     assert head.split("  ")[0] == "ID"
     assert [row[: head.index("LABEL")].strip() for row in rows] == [key.key_id for key in (revoked, expired, plain)]
     assert [row[head.index("LABEL") : head.index("STATE")].strip() for row in rows] == ["lost", "guest", "Ana's laptop"]
-    assert [row[head.index("STATE") : head.index("CREATED")].strip() for row in rows] == [
+    assert [row[head.index("STATE") : head.index("OWNER")].strip() for row in rows] == [
         "revoked",
         "expired",
         "active",

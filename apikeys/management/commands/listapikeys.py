@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand
 
 from apikeys.description import described
-from apikeys.models import Key
+from apikeys.models import Allowance, Key
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -30,7 +30,9 @@ class Command(BaseCommand):
         """Prints the table."""
         keys = Key.objects.select_related("owner")
         if options["json"]:
-            self.stdout.write(json.dumps([described(key) for key in keys], indent=2, ensure_ascii=False))
+            limits = Allowance.all_of("key")
+            everything = [described(key, limits.get(key.key_id, {})) for key in keys]
+            self.stdout.write(json.dumps(everything, indent=2, ensure_ascii=False))
             return
         rows = [row(key) for key in keys]
         if not rows:

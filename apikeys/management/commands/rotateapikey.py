@@ -27,7 +27,7 @@ class Command(OneKeyCommand):
             "--grace",
             default="24h",
             metavar="TIME",
-            help="how long the old secret stays good: 90m, 24h, 7d; 0 ends it now",
+            help="how long the old secret stays good: 90m, 24h, 7d; 0 ends it now (24h)",
         )
         parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
 
