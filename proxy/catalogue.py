@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.remote: frozenset[str] = frozenset()
         self.read_at = float("-inf")
+        self.forgotten_at = float("-inf")
         self.reading: asyncio.Task[None] | None = None
 
     async def fresh(self, upstream: Upstream) -> frozenset[str]:
@@ -48,10 +50,13 @@ class Catalogue:
 
     async def read(self, upstream: Upstream) -> None:
         """Reads the list; keeps what it knows where Ollama does not tell."""
+        began = monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
                 models = await models_of(upstream)
             self.note(models)
+            if self.forgotten_at >= began:
+                self.forget()  # it changed while it was read
         except (UpstreamError, BROKEN, TimeoutError, ValueError):
             pass
         finally:
@@ -65,7 +70,12 @@ class Catalogue:
 
     def forget(self) -> None:
         """Says that the list has changed."""
+        self.forgotten_at = monotonic()
         self.read_at = float("-inf")
+
+    def close(self) -> None:
+        """Says so at the end of a call that holds it, which may have changed the list until then."""
+        self.forget()
 
 
 async def models_of(upstream: Upstream) -> list[dict[str, Any]]:
@@ -81,7 +91,9 @@ async def models_of(upstream: Upstream) -> list[dict[str, Any]]:
     finally:
         answer.close()
     models = object_of(orjson.loads(body)).get("models")
-    return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+    if answer.status != HTTPStatus.OK or not isinstance(models, list):
+        raise ValueError("no list")  # an error is not an Ollama without cloud models
+    return [model for model in models if isinstance(model, dict)]
 
 
 catalogue = Catalogue()

@@ -39,6 +39,8 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
         hide_usage=asked.hide_usage,
         prompt_estimate=asked.prompt_estimate,
     )
+    if route.scope == "manage":
+        call.holds.append(catalogue)
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
         return response
@@ -50,8 +52,6 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
         response = single(call, route, facts, await ask_whole(call, route.method, route.upstream, asked.body()))
     if asked.changed:
         response.headers[CHANGED] = ", ".join(asked.changed)
-    if route.scope == "manage":
-        catalogue.forget()
     return response
 
 
