@@ -110,25 +110,25 @@ class Relay:
             return self.fail(UpstreamBroke())
         except FrameTooLong:
             return self.fail(UpstreamBroke("Ollama sent a line that is too long to be passed on."))
-        if reader.over:
+        if reader.events > self.granted and not self.extend(reader.tokens):
+            # Ollama would go on: closing its connection stops it.
+            answer.close()
+            frames = reader.cut_short(frames, int(self.granted))
+            self.finish(LENGTH)
+        elif reader.over:
             if reader.failure is not None:
                 return frames + self.fail(UpstreamRefusal(502, reader.failure, kind="upstream_failed"))
             answer.complete()
             self.finish(DONE)
-        elif reader.events >= self.granted and not self.extend():
-            # Ollama would go on: closing its connection stops it.
-            answer.close()
-            frames += reader.cut_short()
-            self.finish(LENGTH)
         return frames
 
-    def extend(self) -> bool:
-        """Reserves more output; returns whether anything was left."""
+    def extend(self, tokens: int) -> bool:
+        """Reserves more output, up to so many tokens; returns whether there was enough left."""
         admission = self.call.admission
-        if admission is None or not admission.extend():
-            return False
-        self.granted = admission.granted
-        return True
+        while admission is not None and admission.granted < tokens and admission.extend():
+            pass
+        self.granted = admission.granted if admission is not None else NEVER
+        return self.granted >= tokens
 
     def fail(self, refusal: Refusal, ended: str = FAILED) -> bytes:
         """Ends the stream with an error event, and returns it."""

@@ -97,9 +97,32 @@ class Reader:
         said = sentence_in(text) or "Ollama's answer broke off before its end."
         self.failure = said.replace(self.facts.target, self.facts.model) if self.facts.renamed else said
 
-    def cut_short(self) -> bytes:
-        """Returns the end of an answer that stops here because no more tokens are left, as Ollama would write it."""
+    @property
+    def tokens(self) -> int:
+        """How many tokens of output have come: Ollama's count where it said it, else one a frame."""
+        counted = self.usage.completion_tokens
+        return self.events if counted is None else counted
+
+    def cut_short(self, frames: bytes, events: int) -> bytes:
+        """Ends an answer for which no more tokens are left than so many events, as Ollama would end it.
+
+        Returns what may pass of the last frames, and the end.
+        """
+        excess = self.events - events
+        self.events = events
+        self.usage = Usage()  # what Ollama counted is more than what is charged
+        passed = frames.split(self.passed_separator)[:-1]
+        kept = passed[: max(0, len(passed) - excess)]
+        return b"".join(frame + self.passed_separator for frame in kept) + self.length_end()
+
+    def length_end(self) -> bytes:
+        """Returns the end of an answer that reached its cap."""
         raise NotImplementedError
+
+    @property
+    def passed_separator(self) -> bytes:
+        """What ends a frame on its way to the client."""
+        return self.separator
 
     def latest_frame(self) -> bytes:
         """Returns the last frame that was passed on, without its separator."""

@@ -61,7 +61,7 @@ class ChunkReader(Reader):
         del answer["usage"]
         return DATA + orjson.dumps(answer)
 
-    def cut_short(self) -> bytes:
+    def length_end(self) -> bytes:
         """Returns a chunk with a `finish_reason` of `length`, the counts if they were asked for, and the end."""
         chunk = parsed(self.latest_frame().removeprefix(DATA))
         chunk.pop("usage", None)

@@ -61,7 +61,7 @@ class MessageReader(NamedEventReader):
         elif name == "message_stop":
             self.over = True
 
-    def cut_short(self) -> bytes:
+    def length_end(self) -> bytes:
         """Ends the open block and the message, with a `stop_reason` of `max_tokens`."""
         index = data_of(self.latest_frame()).get("index", 0)
         counts = {"input_tokens": self.facts.prompt_estimate, "output_tokens": self.events}
@@ -101,7 +101,7 @@ class ResponseReader(NamedEventReader):
             self.over = True
             self.usage = usage_of(object_of(data_of(frame).get("response")))
 
-    def cut_short(self) -> bytes:
+    def length_end(self) -> bytes:
         """Returns `response.incomplete`, which is how OpenAI ends a response that reached its cap."""
         prompt, output = self.facts.prompt_estimate, self.events
         response = {

@@ -55,7 +55,7 @@ class LineReader(Reader):
         self.usage = usage_of(answer)
         return True
 
-    def cut_short(self) -> bytes:
+    def length_end(self) -> bytes:
         """Returns a last line with `done_reason` of `length`."""
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         chat = "message" in parsed(self.latest_frame())
@@ -80,9 +80,14 @@ class EventReader(LineReader):
         """Wraps the lines that are whole now, each into `data: …` and an empty line."""
         return wrapped(super().feed(chunk))
 
-    def cut_short(self) -> bytes:
+    def length_end(self) -> bytes:
         """Returns the last line as an event."""
-        return wrapped(super().cut_short())
+        return wrapped(super().length_end())
+
+    @property
+    def passed_separator(self) -> bytes:
+        """What ends an event."""
+        return b"\n\n"
 
 
 class ProgressReader(LineReader):
