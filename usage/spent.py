@@ -1,11 +1,12 @@
-"""What was spent before this process began, for the ledger to start from."""
+"""What was spent before this process began, for the ledger to start from; and what is spent, for alerts and pages."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from django.db.models import F, QuerySet, Sum
 
+from usage.ledger import BUDGETS, DAY, MONTH
 from usage.models import UsageDay, UsageMonth
 from usage.rollups import EVERYONE
 
@@ -21,18 +22,24 @@ def spent(now: float) -> dict[tuple[str, str], int]:
     """
     today = datetime.fromtimestamp(now, UTC).date()
     return {
-        **by_subject(UsageDay.objects.filter(start=today), "tokens_per_day"),
-        **by_subject(UsageMonth.objects.filter(start=today.replace(day=1)), "tokens_per_month"),
-        **by_subject(UsageMonth.objects.all(), "tokens_total"),
+        (subject, dimension): tokens
+        for dimension in BUDGETS
+        for kind in KINDS
+        for subject, tokens in by_subject(kind, dimension, today).items()
     }
 
 
-def by_subject(rows: QuerySet[UsageDay] | QuerySet[UsageMonth], dimension: str) -> dict[tuple[str, str], int]:
-    """Returns the tokens of some rows by their keys, owners and teams."""
-    found = {}
-    own = rows.exclude(key=EVERYONE).order_by()
-    for kind in KINDS:
-        for subject, tokens in own.values_list(kind).annotate(tokens=Sum(TOKENS)):
-            if subject and tokens:
-                found[f"{kind}:{subject}", dimension] = tokens
-    return found
+def by_subject(kind: str, dimension: str, today: date) -> dict[str, int]:
+    """Returns what subjects of one kind have spent of a dimension in its present period."""
+    own = rows(dimension, today).exclude(key=EVERYONE).order_by()
+    found = own.values_list(kind).annotate(tokens=Sum(TOKENS))
+    return {f"{kind}:{subject}": tokens for subject, tokens in found if subject and tokens}
+
+
+def rows(dimension: str, today: date) -> QuerySet[UsageDay] | QuerySet[UsageMonth]:
+    """Returns the sums that a budget of this dimension counts."""
+    if dimension == DAY:
+        return UsageDay.objects.filter(start=today)
+    if dimension == MONTH:
+        return UsageMonth.objects.filter(start=today.replace(day=1))
+    return UsageMonth.objects.all()

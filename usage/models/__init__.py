@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from usage.models.alert import BudgetAlert
 from usage.models.applied import AppliedSegment
 from usage.models.record import UsageRecord
 from usage.models.rollup import RollUp, UsageDay, UsageHour, UsageMonth
 
-__all__ = ["AppliedSegment", "RollUp", "UsageDay", "UsageHour", "UsageMonth", "UsageRecord"]
+__all__ = ["AppliedSegment", "BudgetAlert", "RollUp", "UsageDay", "UsageHour", "UsageMonth", "UsageRecord"]
