@@ -79,9 +79,9 @@ def test_the_cap_that_ollama_gets_is_what_is_left(make_gateway: MakeGateway, stu
 def test_a_stream_that_spends_its_budget_ends_as_if_it_had_reached_its_cap(
     make_gateway: MakeGateway, path: str, body: dict[str, Any], ends: list[bytes]
 ) -> None:
-    # The stub ignores the cap that it is told, as a model that thinks would.
+    # The stub never ends, whatever cap it is told.
     server = make_gateway(DEFAULT_TOKENS_PER_DAY=50, RESERVE_STEP=10)
-    prompt = "a b [[chunks=400 interval_ms=2]]"
+    prompt = "a b [[endless=1]]"
     text = json.dumps({"model": "stub", "stream": True, **body})
     text = text.replace('["P"]', json.dumps([{"role": "user", "content": prompt}])).replace('"P"', json.dumps(prompt))
     answer = httpx.post(f"{server.url}{path}", headers=server.headers, content=text, timeout=30)
