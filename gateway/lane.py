@@ -145,4 +145,5 @@ class Sending:
             self.call.outcome.ended = ended
         else:
             event = b"" if self.stream.relay.over and not self.unsent else self.stream.relay.fail(refusal, ended)
+            self.call.outcome.sent_bytes += len(event)
             await self.send({"type": "http.response.body", "body": event})

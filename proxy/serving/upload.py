@@ -34,16 +34,18 @@ async def parts(call: Call, request: LaneRequest) -> AsyncIterator[bytes]:
     """Yields the request's body as it comes."""
     # A model may be larger than any other body, unless the key has a limit of its own.
     limit = call.principal.body_limit if call.principal is not None else None
-    size = 0
     while True:
         call.wait_until(monotonic() + running.bodies.pause, BodyTimeout)
         message = await request.receive()
         if message["type"] == "http.disconnect":
+            # The HTTP client, which runs this in a task of its own, would take either for Ollama's failure.
+            call.leave()
             raise ClientGone
         if message.get("body"):
-            size += len(message["body"])
-            if limit is not None and size > limit:
-                raise BodyTooLarge(limit)
+            call.outcome.received_bytes += len(message["body"])
+            if limit is not None and call.outcome.received_bytes > limit:
+                call.cut(BodyTooLarge(limit))
+                raise ClientGone
             yield message["body"]
         if not message.get("more_body", False):
             call.wait_until(monotonic() + running.first_byte_timeout, BodyTimeout)
