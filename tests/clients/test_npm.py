@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,7 @@ import pytest
 from tests.clients.conftest import Door
 
 FOLDER = Path(__file__).parent / "npm"
-LOCK = FOLDER / "package-lock.json"
 SECONDS = 120
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """Node's command, with the packages of the lock file installed beside the scripts."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Node and npm are not installed (version 20 or later): the clients from npm can't run")
-    stamp = FOLDER / "node_modules" / ".installed.json"
-    if not stamp.exists() or stamp.read_bytes() != LOCK.read_bytes():
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit-lockfile-registry-resolved"]
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=SECONDS, check=False)
-        if done.returncode:
-            pytest.skip(f"npm can't install the clients: {done.stderr.strip()[-300:]}")
-        shutil.copyfile(LOCK, stamp)
-    return node
 
 
 def run(node: str, script: str, *arguments: str) -> Any:
