@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from django.db import close_old_connections, connection
 
 from apikeys.entries import COLUMNS, entries, entry
+from apikeys.guesses import guesses
 from apikeys.keyring import KeyRing, ring
 from apikeys.last_used import LastUsed, last_used
-from apikeys.models import Key, KeyRevision
+from apikeys.models import AttemptCount, Key, KeyRevision
 from apikeys.reach import Reach
 from apikeys.redigest import NewDigests, new_digests
 
@@ -162,6 +163,12 @@ class KeyFeed:
     def _write(self) -> None:
         self._last_used.write()
         self._new_digests.write()
+        counts = guesses.take()
+        try:
+            AttemptCount.add(counts)
+        except Exception:
+            guesses.give_back(counts)
+            raise
 
     def _take_waiting(self) -> list[asyncio.Future[bool]]:
         with self._lock:

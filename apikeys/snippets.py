@@ -22,3 +22,28 @@ def curl(secret: str, base_url: str) -> str:
         """-d '{"prompt": "Say hello.", "stream": true}'""",
     )
     return " \\\n  ".join(parts)
+
+
+def snippets(secret: str, base_url: str) -> list[tuple[str, str]]:
+    """Returns ways to use a key, each with its name."""
+    url = base_url.rstrip("/")
+    sdk = (
+        "from openai import OpenAI",
+        "",
+        "client = OpenAI(",
+        f'    base_url="{url}/v1",',
+        f'    api_key="{secret}",',
+        ")",
+        "answer = client.chat.completions.create(",
+        f'    model="{settings.OLLAMA_MODEL}",',
+        '    messages=[{"role": "user", "content": "Say hello."}],',
+        ")",
+        "print(answer.choices[0].message.content)",
+    )
+    # The command can send no key; the relay that comes with the gateway lends it one.
+    cli = (
+        f"export OLLAMA_API_KEY='{secret}'",
+        f"python3 scripts/ollama_shim.py {url} &",
+        f"OLLAMA_HOST=127.0.0.1:11435 ollama run {settings.OLLAMA_MODEL}",
+    )
+    return [("curl", curl(secret, base_url)), ("OpenAI SDK", "\n".join(sdk)), ("ollama CLI", "\n".join(cli))]

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dj_database_url
+from django.urls import reverse_lazy
 
 from gateway import __version__
 from gateway.env import BASE_DIR, DEFAULT_OLLAMA_URL, load
 
 ENV = load()
+
+
+def entry(title: str, icon: str, model: str) -> dict[str, object]:
+    """Returns an entry of the admin's sidebar, for those who may look at a model."""
+    app, _, name = model.partition("_")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
+    }
+
 
 SECRET_KEY = ENV.SECRET_KEY
 KEY_PEPPER = ENV.KEY_PEPPER
@@ -23,6 +38,7 @@ OLLAMA_MODEL = ENV.OLLAMA_MODEL
 
 INSTALLED_APPS = [
     "gateway",  # before staticfiles, whose runserver it replaces
+    "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -33,6 +49,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "apikeys",
     "proxy",
     "usage",
@@ -50,7 +67,20 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers for logins that were stopped
 ]
+
+# Guessing a password of the admin: after so many wrong ones for a name from an address, both have to wait.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=10)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "apikeys.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "apikeys.lockout.locked_out"
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
 
 ROOT_URLCONF = "gateway.urls"
 ASGI_APPLICATION = "gateway.asgi.application"
@@ -106,6 +136,48 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
+
+UNFOLD = {
+    "SITE_TITLE": "Ollama gateway",
+    "SITE_HEADER": "Ollama gateway",
+    "SITE_SYMBOL": "key",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        # Teal, in the steps that the rest of the look expects.
+        "primary": {
+            "50": "oklch(98.4% .014 180.72)",
+            "100": "oklch(95.3% .051 180.801)",
+            "200": "oklch(91% .096 180.426)",
+            "300": "oklch(85.5% .138 181.071)",
+            "400": "oklch(77.7% .152 181.912)",
+            "500": "oklch(63% .12 182.503)",
+            "600": "oklch(53% .1 184.704)",
+            "700": "oklch(46% .085 186.391)",
+            "800": "oklch(40% .07 188.216)",
+            "900": "oklch(35% .058 188.416)",
+            "950": "oklch(25% .046 192.524)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {
+                "title": "Access",
+                "items": [
+                    entry("API keys", "key", "apikeys_key"),
+                    entry("Audit trail", "history", "apikeys_auditentry"),
+                    entry("Invalid keys", "gpp_maybe", "apikeys_attemptcount"),
+                ],
+            },
+            {
+                "title": "Operators",
+                "items": [entry("Users", "person", "auth_user"), entry("Groups", "group", "auth_group")],
+            },
+        ],
+    },
+}
 
 # TLS ends at the proxy in front.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.tls

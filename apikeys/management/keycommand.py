@@ -71,9 +71,7 @@ def add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--owner", metavar="USER", help="the user name of the person who answers for it")
     for name, (metavar, text) in TEXTS.items():
         parser.add_argument(f"--{name}", metavar=metavar, help=text)
-    parser.add_argument(
-        "--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, a date as 2030-12-31 (UTC), or never"
-    )
+    parser.add_argument("--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, a date as 2030-12-31 (UTC), or never")
     parser.add_argument("--body-limit", type=int, metavar="BYTES", help="the largest request body; 0 for the usual one")
     for name in LIMITS:
         option = f"--{name.replace('_', '-')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apikeys.models.allowance import Allowance
+from apikeys.models.attempt import AttemptCount
 from apikeys.models.entry import AuditEntry, TrailIsKept
 from apikeys.models.key import Key, one_printable_line
 from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal
@@ -10,6 +11,7 @@ from apikeys.models.revision import KeyRevision
 
 __all__ = [
     "Allowance",
+    "AttemptCount",
     "AuditEntry",
     "Key",
     "KeyIsKept",

@@ -1,0 +1,198 @@
+"""The operator's pages for keys: issue, look up, change, rotate, disable, enable, revoke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+
+from apikeys.admin.filters import ModelFilter, OwnerFilter, StateFilter, TeamFilter
+from apikeys.admin.forms import LIMITS, KeyForm
+from apikeys.admin.issued import issued
+from apikeys.admin.stepping import Stepping
+from apikeys.admin.typed import KeyModelAdmin
+from apikeys.description import sentence
+from apikeys.models import Key, RevocationIsFinal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.forms import ModelForm
+    from django.utils.safestring import SafeString
+
+WHO = ("label", ("owner", "team"), "note")
+MAY = ("scopes", "models", "routes", "addresses", ("body_limit", "expires"))
+LIMITED = (LIMITS[:3], LIMITS[3:])
+SEEN = ("state_badge", "may", "key_id", ("created", "created_by"), "last_used_ago")
+
+
+@admin.register(Key)
+class KeyAdmin(Stepping, KeyModelAdmin):
+    """Issues and changes keys.  A revoked key can only be looked at; none is ever deleted."""
+
+    form = KeyForm
+    list_display = ("named", "state_badge", "owner", "team", "created_ago", "last_used_ago", "expires_at")
+    list_display_links = ("named",)
+    list_select_related = ("owner",)
+    list_filter = (StateFilter, OwnerFilter, TeamFilter, ModelFilter)
+    list_filter_submit = False
+    list_per_page = 50
+    # Counting what nobody asked for takes longer than the page.
+    show_full_result_count = False
+    search_fields = ("label", "key_id")
+    search_help_text = "Label or id"
+    autocomplete_fields = ("owner",)
+    actions = ("revoke", "disable", "enable")
+    compressed_fields = True
+    warn_unsaved_form = True
+
+    class Media:
+        """The look of badges, and of the pages that are ours alone."""
+
+        css = {"all": ["apikeys/keys.css"]}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Key | None = None) -> Any:
+        """Asks for little when a key is issued, shows everything later."""
+        may_limit = obj is None or self.has_change_permission(request, obj)
+        sets = [
+            ("Who", {"fields": WHO}),
+            ("What it may do", {"fields": MAY, "description": "Empty fields allow everything."}),
+            ("Limits", {"fields": LIMITED if may_limit else ("limits_said",), "description": "Empty fields set none."}),
+        ]
+        if obj is None:
+            return sets
+        seen: tuple[Any, ...] = SEEN
+        seen += ("old_until",) if obj.rotating else ()
+        seen += ("revoked_at",) if obj.revoked_at is not None else ()
+        return [(None, {"fields": seen}), *sets]
+
+    def get_readonly_fields(self, _request: HttpRequest, _obj: Key | None = None) -> tuple[str, ...]:
+        """Keeps people's hands off what has its own ways."""
+        told = ("state_badge", "may", "limits_said", "last_used_ago")
+        return (*told, "key_id", "created", "created_by", "old_until", "revoked_at")
+
+    # Permissions
+
+    def has_change_permission(self, request: HttpRequest, obj: Key | None = None) -> bool:
+        """Leaves a revoked key as it is."""
+        return super().has_change_permission(request, obj) and (obj is None or obj.revoked_at is None)
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Key | None = None) -> bool:
+        """Keeps every key."""
+        return False
+
+    # What is shown
+
+    @admin.display(description="key", ordering="label")
+    def named(self, key: Key) -> tuple[str, str]:
+        """Shows the label, and the id below it."""
+        return (key.label, key.key_id)
+
+    # Unfold's mark for a cell of two lines; its own decorator has no types.
+    named.header = True  # type: ignore[attr-defined] # functions take attributes, mypy does not know
+
+    @admin.display(description="state")
+    def state_badge(self, key: Key) -> SafeString:
+        """Shows the state as a coloured word, and what else there is to know of the secret."""
+        more = "rotating" if key.rotating and key.revoked_at is None else ""
+        more = "legacy" if key.uses_legacy_secret else more
+        badge = format_html('<span class="key-state key-state-{0}">{0}</span>', key.state.value)
+        return badge + format_html(' <span class="key-mark">{}</span>', more) if more else badge
+
+    @admin.display(description="may do")
+    def may(self, key: Key) -> str:
+        """Says in a sentence what the key may do, and what is to be done about an old one."""
+        advice = " Its secret came from the predecessor: rotate it." if key.uses_legacy_secret else ""
+        return sentence(key) + advice
+
+    @admin.display(description="limits")
+    def limits_said(self, key: Key) -> str:
+        """Says the limits."""
+        said = (f"{amount:,} {dimension.replace('_', ' ')}" for dimension, amount in key.limits.items())
+        return ", ".join(said) or "none"
+
+    @admin.display(description="created", ordering="created")
+    def created_ago(self, key: Key) -> SafeString:
+        """Shows how long ago the key was issued."""
+        return ago(key.created)
+
+    @admin.display(description="last used", ordering="last_used")
+    def last_used_ago(self, key: Key) -> str:
+        """Shows how long ago the key was last used."""
+        return ago(key.last_used) if key.last_used else "never"
+
+    @admin.display(description="expires", ordering="expires", empty_value="never")
+    def expires_at(self, key: Key) -> datetime | None:
+        """Shows when the key expires."""
+        return key.expires
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Shows all keys, the newest first."""
+        return super().changelist_view(request, {"title": "API keys", **(extra_context or {})})
+
+    # Issuing and changing
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Asks for a label, and for what the key may do."""
+        return super().add_view(request, form_url, {"title": "Issue an API key", **(extra_context or {})})
+
+    def save_model(self, request: HttpRequest, obj: Key, form: ModelForm[Key], change: Any) -> None:
+        """Gives a new key its secret, and stores the limits with it."""
+        if isinstance(form, KeyForm):
+            obj.new_limits = form.limits()
+        if not change:
+            obj.created_by_id = request.user.pk
+            obj.give_secret()
+        if not change or form.has_changed():
+            super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Key, _post_url_continue: str | None = None) -> HttpResponse:
+        """Answers with the one page that shows the secret; neither session nor message ever holds it."""
+        return issued(self, request, obj, "Your new API key")
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Shows one key, with buttons for what can be done to it."""
+        key = self.get_object(request, unquote(object_id))
+        context = {
+            "steps": self.steps_of(request, key) if key is not None else [],
+            "may_rotate": key is not None and self.has_change_permission(request, key),
+            "title": str(key.label) if key is not None else "API key",
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+            **(extra_context or {}),
+        }
+        try:
+            return super().change_view(request, object_id, form_url, context)
+        except RevocationIsFinal as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.path)
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Shows the audit trail of one key in place of the admin's own history, which knows less."""
+        key = self.get_object(request, unquote(object_id))
+        if key is None or not request.user.has_perm("apikeys.view_auditentry"):
+            return super().history_view(request, object_id, extra_context)
+        return HttpResponseRedirect(f"{reverse('admin:apikeys_auditentry_changelist')}?q={key.key_id}")
+
+
+def ago(moment: datetime) -> SafeString:
+    """Returns how long ago a moment was, and itself as the title."""
+    return format_html('<span title="{} UTC">{}</span>', f"{moment:%Y-%m-%d %H:%M:%S}", naturaltime(moment))
