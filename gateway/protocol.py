@@ -53,9 +53,9 @@ class CappedProtocol(DecliningProtocol):
         self.head_timer = self.loop.call_later(self.pause, self.head_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops all clocks."""
+        """Stops all clocks; uvicorn's own goes on after a reset, and holds all of the connection meanwhile."""
         super().connection_lost(exc)
-        for timer in (self.head_timer, self.write_timer, self.linger_timer):
+        for timer in (self.head_timer, self.write_timer, self.linger_timer, self.timeout_keep_alive_task):
             if timer is not None:
                 timer.cancel()
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from django.conf import settings
 
 from apikeys.feed import feed
 from apikeys.keyring import ring
 from apikeys.models import Key
 from benchmarks.stub_client import StubProcess
+from proxy.upstream import connect
 from tests.harness import GatewayServer
+from tests.proxy.inside import listening, serving
 from tests.proxy.wire import FakeUpstream, fake_upstream
 
 SMALL = {
@@ -64,3 +67,15 @@ def inside_key(db: None) -> Iterator[str]:
     feed.load()
     yield secret
     ring.drop(key.key_id)
+
+
+@pytest.fixture
+async def port(stub: StubProcess) -> AsyncIterator[int]:
+    """The port of the application in front of the stub."""
+    upstream = connect(settings.ENV, stub.url)
+    try:
+        with serving(upstream):
+            async with listening() as number:
+                yield number
+    finally:
+        await upstream.aclose()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import uvicorn
 from django.conf import settings
+from uvicorn.server import ServerState
 
 from gateway.asgi import application
+from gateway.protocol import CappedProtocol
 from proxy.running import policy_of, running
 from proxy.upstream import Upstream
 from tests.proxy.wire import Answer
@@ -50,6 +53,22 @@ def serving(upstream: Upstream) -> Iterator[None]:
             vars(running).update(before)
 
 
+@asynccontextmanager
+async def listening() -> AsyncIterator[int]:
+    """Serves the application on a port of this process, on uvicorn's protocol as the server has it."""
+    config = uvicorn.Config(application, http=CappedProtocol, lifespan="off", access_log=False, log_config=None)
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(lambda: CappedProtocol(config, state, {}), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        while state.tasks or state.connections:  # noqa: ASYNC110 -- uvicorn's state tells nobody of its changes
+            await asyncio.sleep(0.01)
+        await server.wait_closed()
+
+
 class Body(httpx.AsyncByteStream):
     """An answer's body that a generator gives."""
 
@@ -60,7 +79,7 @@ class Body(httpx.AsyncByteStream):
         return self.parts
 
 
-async def exchange(path: str, body: object, key: str = "", method: str = "POST") -> Answer:
+async def exchange(path: str, body: object, key: str = "", address: str = "127.0.0.1") -> Answer:
     """Sends one request to the application; returns its answer, which must be whole."""
     raw = json.dumps(body).encode()
     headers = [(b"host", b"127.0.0.1"), (b"content-length", str(len(raw)).encode())]
@@ -68,14 +87,14 @@ async def exchange(path: str, body: object, key: str = "", method: str = "POST")
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": method,
+        "method": "POST",
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "scheme": "http",
         "headers": headers + ([(b"x-api-key", key.encode())] if key else []),
-        "client": ("127.0.0.1", 1),
+        "client": (address, 1),
         "server": ("127.0.0.1", 2),
     }
     inbox = [{"type": "http.request", "body": raw, "more_body": False}]

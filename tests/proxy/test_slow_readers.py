@@ -18,7 +18,9 @@ def read_slowly(client: Client, size: int, seconds: float) -> bytes:
     data = b""
     steps = int(seconds / 0.05)
     while len(data) < size:
-        data += client.file.read(min(size // steps, size - len(data)))
+        part = client.file.read(min(size // steps, size - len(data)))
+        assert part, "the answer was cut off"
+        data += part
         time.sleep(0.05)
     return data
 
@@ -29,7 +31,7 @@ def test_a_whole_answer_reaches_a_client_that_reads_slowly(stub: StubProcess, sm
         head = client.head()
         assert head.status == 200
         size = int(head.headers["content-length"])
-        body = read_slowly(client, size, 4)  # CLIENT_TIMEOUT is one second
+        body = read_slowly(client, size, 2.5)  # CLIENT_TIMEOUT is one second
         assert len(body) == size
         assert body.endswith(b"}")
         client.ask(GENERATE, {"prompt": "next"})
