@@ -45,15 +45,16 @@ def iso(moment: datetime | None) -> str | None:
 
 def sentence(key: Key) -> str:
     """Says in a sentence what a key may do."""
-    verbs = [SCOPES[scope] for scope in parts(key.scopes) if scope in SCOPES]
-    models = f", of models {listed(parts(key.models))} alone" if key.models else ", with every model"
-    routes = f", through {listed(parts(key.routes))}" if key.routes else ""
-    addresses = f", from {listed(parts(key.addresses))}" if key.addresses else ", from anywhere"
-    expires = f", until {key.expires:%d %B %Y, %H:%M} UTC" if key.expires else ""
-    limit = f", in bodies of up to {key.body_limit:,} bytes" if key.body_limit else ""
-    return f"May {'; '.join(verbs)}{models}{routes}{addresses}{limit}{expires}."
+    scopes = parts(key.scopes)
+    deeds = [f"use {listed(parts(key.models)) or 'every model'}"] if "inference" in scopes else []
+    deeds += [SCOPES[scope] for scope in scopes if scope in SCOPES and scope != "inference"]
+    where = f"through {listed(parts(key.routes))} alone" if key.routes else ""
+    whence = f"from {listed(parts(key.addresses))} alone" if key.addresses else "from anywhere"
+    size = f"in bodies of up to {key.body_limit:,} bytes" if key.body_limit else ""
+    until = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else ""
+    return f"May {', '.join(filter(None, (listed(deeds), where, whence, size, until)))}."
 
 
 def listed(words: Sequence[str]) -> str:
     """Joins words as people write them."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

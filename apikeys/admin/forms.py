@@ -9,6 +9,7 @@ from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
@@ -70,6 +71,8 @@ class KeyForm(KeyModelForm):
         for name in ONE_LINE:
             if name in self.fields:
                 self.fields[name].widget = UnfoldAdminTextInputWidget()
+        if "note" in self.fields:
+            self.fields["note"].widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
         if self.instance.pk:
             self.initial["scopes"] = list(parts(self.instance.scopes))
             self.initial.update(self.instance.limits)

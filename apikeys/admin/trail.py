@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 COLUMNS = ("number", "when", "actor", "address", "action", "key_id", "changes", "seal")
+
+# Moments are sealed to the microsecond, and read to the second.
+PRECISE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d+\+00:00$")
 
 
 class Echo:
@@ -68,8 +72,15 @@ class TrailAdmin(TrailModelAdmin):
     @admin.display(description="before → after")
     def told(self, entry: AuditEntry) -> SafeString:
         """Shows each field that changed."""
-        rows = ((name, shown(before), shown(after)) for name, (before, after) in json.loads(entry.changes).items())
-        return format_html_join("", '<div class="key-change"><b>{}</b> {} → {}</div>', rows)
+        rows = (
+            (
+                name.removesuffix("_id").removesuffix("_at").replace("_", " "),
+                "" if before is None else f"{shown(before)} → ",
+                shown(after),
+            )
+            for name, (before, after) in json.loads(entry.changes).items()
+        )
+        return format_html_join("", '<div class="key-change"><b>{}</b> {}{}</div>', rows)
 
     def get_urls(self) -> list[URLPattern]:
         """Adds the exports."""
@@ -118,4 +129,6 @@ def shown(value: object) -> str:
     """Returns a field's value for people."""
     if value in (None, ""):
         return "–"
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{amount} {name.replace('_', ' ')}" for name, amount in value.items()) or "–"
+    return PRECISE.sub(r"\1", str(value))

@@ -65,8 +65,9 @@ def verb(changed: Mapping[str, tuple[object, object]]) -> str:
 def issued(key: Key) -> Deed:
     """Returns the deed of issuing a key: all that it was given."""
     given = dict(fields_given(key))
-    if key.new_limits:
-        given["limits"] = (None, dict(key.new_limits))
+    limits = {dimension: amount for dimension, amount in (key.new_limits or {}).items() if amount is not None}
+    if limits:
+        given["limits"] = (None, limits)
     return Deed("imported" if key.legacy else "issued", key.key_id, given)
 
 

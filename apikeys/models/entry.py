@@ -31,7 +31,7 @@ class AuditEntry(models.Model):
         """It can be looked at."""
 
         verbose_name = "audit entry"
-        verbose_name_plural = "audit trail"
+        verbose_name_plural = "audit entries"
         ordering = ("-number",)
         default_permissions = ("view",)
 
