@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 django.setup(set_prefix=False)
 
 # These read settings and models, which exist only after setup.
+from gateway.accounting import Accounting  # noqa: E402
 from gateway.handler import GatewayHandler  # noqa: E402
 from proxy.lane import LANE  # noqa: E402
 from proxy.running import running  # noqa: E402
@@ -28,6 +29,7 @@ class Lifespan:
 
     def __init__(self, app: GatewayHandler) -> None:
         self.app = app
+        self.accounting = Accounting(running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one ASGI connection."""
@@ -41,6 +43,7 @@ class Lifespan:
         await receive()
         try:
             await running.open()
+            await asyncio.to_thread(self.accounting.open)
         except Exception as error:  # noqa: BLE001 -- any failure to start is told in one line
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return
@@ -48,10 +51,15 @@ class Lifespan:
         try:
             await receive()
         except asyncio.CancelledError:  # an end without order, by a third SIGINT
-            await running.close()
+            await self.close()
         else:
-            await running.close()
+            await self.close()
             await send({"type": "lifespan.shutdown.complete"})
+
+    async def close(self) -> None:
+        """Closes the lane, then the account that it wrote."""
+        await running.close()
+        await asyncio.to_thread(self.accounting.close)
 
 
 application = Lifespan(GatewayHandler(LANE))

@@ -207,6 +207,10 @@ class Variables(BaseSettings):
         default="refuse",
         description="A full journal: refuse new calls, or serve them and count them in the metrics only",
     )
+    RECORD_ADDRESSES: Literal["off", "truncated", "full"] = Field(
+        default="off",
+        description="What a call's record keeps of its client's address: off, truncated (to its network) or full",
+    )
     RECORD_DAYS: int = Field(default=90, ge=1, description="Days that a call's record is kept; sums stay for good")
     METRICS_ADDRESSES: Networks = Field(
         default=[], description="Addresses or networks that read /metrics without a key"

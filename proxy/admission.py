@@ -32,17 +32,19 @@ class Door:
         ledger: Ledger,
         journal: Journal,
         allowances: Callable[[Principal], Sequence[Allowance]],
-        is_full: Callable[[], bool],
+        *,
+        must_account: bool,
     ) -> None:
         self.ledger = ledger
         self.journal = journal
         self.allowances = allowances
-        self.is_full = is_full
+        self.must_account = must_account  # whether to refuse what can't be accounted for
+        self.is_full: Callable[[], bool] = lambda: False
 
     def admit(self, call: Call, route: Route, asked: Ask) -> None:
         """Reserves and notes; lowers the answer's cap to what is left.  Raises OverLimit and JournalFull."""
         assert call.principal is not None  # noqa: S101 -- the view has authenticated it
-        if self.is_full():
+        if (self.journal.broken and not self.journal.flush() and self.must_account) or self.is_full():
             raise JournalFull
         reservation = None
         allowances = self.allowances(call.principal)

@@ -91,7 +91,6 @@ class Call:
     __slots__ = (
         "admission",
         "client",
-        "client_shown",
         "deadline",
         "dialect",
         "facts",
@@ -128,7 +127,6 @@ class Call:
         self.outcome = Outcome()
         self.admission: Admission | None = None
         self.settled = False
-        self.client_shown = ""  # the client's address as far as it may be kept
         self.holds: list[Closes] = []
         self.refusal: Refusal | None = None
         self.watcher: asyncio.Task[None] | None = None

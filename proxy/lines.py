@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
 
 if TYPE_CHECKING:
     from proxy.admission import Admission
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
 Line = dict[str, Any]
 # The line of an answer that came whole is written before its head leaves.
 OK = 200
+IPV4 = 4
 
 
 def who(call: Call, admission: Admission) -> Line:
@@ -71,5 +76,19 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "sent_bytes": outcome.sent_bytes,
         "streamed": bool(facts and facts.streamed),
         "upstream": "ollama",
-        "client": call.client_shown,
+        "client": shown(call.client, settings.ENV.RECORD_ADDRESSES),
     }
+
+
+@lru_cache(maxsize=1024)
+def shown(address: str, how: str) -> str:
+    """Returns a client's address as far as it may be kept: not at all, its network, or all of it."""
+    if how == "off":
+        return ""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if how == "full":
+        return str(parsed)
+    return str(ipaddress.ip_network(f"{parsed}/{24 if parsed.version == IPV4 else 48}", strict=False))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from usage.metrics import metrics
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,6 +39,7 @@ def reporter(*, as_json: bool, addresses: bool) -> Callable[[Call], None]:
 
     def report(call: Call) -> None:
         facts = facts_of(call)
+        metrics.count(facts)
         if addresses:
             facts["client"] = call.client
         log.info(line(facts))

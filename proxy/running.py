@@ -51,7 +51,8 @@ class Running:
         self.journal = Journal(env.journal_dir)
         self.sole = Sole(env.journal_dir)
         self.turns = Turns(env.MAX_IN_FLIGHT, env.MAX_WAIT)
-        self.door = Door(self.ledger, self.journal, self.allowances.of, lambda: self.journal.broken)
+        must_account = env.JOURNAL_FULL == "refuse"
+        self.door = Door(self.ledger, self.journal, self.allowances.of, must_account=must_account)
 
     async def open(self) -> None:
         """Connects what needs an event loop; returns when requests can be served.  Raises NotSole."""

@@ -11,11 +11,12 @@ from apikeys.authentication import APIKeyAuthentication
 from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, refusal_of
 from proxy.call import FAILED, REFUSED
-from proxy.exceptions import ScopeMissing
+from proxy.exceptions import ScopeMissing, UpstreamError
 from proxy.limitheaders import limit_headers
 from proxy.running import running
 from proxy.serving import SERVE
 from proxy.surfaces import surface_of
+from usage.metrics import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,7 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     """Answers a refusal in a client's dialect."""
     call: Call = request.call
     call.outcome.ended = REFUSED if refusal.status_code < FAULT else FAILED
+    (metrics.fail if isinstance(refusal, UpstreamError) else metrics.refuse)(refusal.kind)
     surface = surface_of(call.path, request.headers)
     call.dialect = surface.name
     headers = dict(refusal.headers)

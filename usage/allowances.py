@@ -24,17 +24,31 @@ class Allowances:
 
     def replace(self, rows: Iterable[Allowance]) -> None:
         """Takes over all rows anew."""
-        found: dict[str, list[Allowance]] = {}
-        for row in rows:
-            found.setdefault(row.subject, []).append(row)
-        self.by_subject = {subject: tuple(held) for subject, held in found.items()}
+        self.by_subject = gathered(rows)
+
+    def change(self, subjects: Iterable[str], rows: Iterable[Allowance]) -> None:
+        """Takes over the rows of some subjects, which have no others."""
+        found = gathered(rows)
+        for subject in subjects:
+            if subject in found:
+                self.by_subject[subject] = found[subject]
+            else:
+                self.by_subject.pop(subject, None)
+
+    def subjects(self, *kinds: str) -> set[str]:
+        """Returns the subjects of these kinds that have limits."""
+        return {subject for subject in list(self.by_subject) if subject.partition(":")[0] in kinds}
 
     def of(self, principal: Principal) -> tuple[Allowance, ...]:
         """Returns what applies to a key; usually nothing, which costs next to nothing."""
-        every = self.by_subject
-        if not every and not self.defaults:
+        if not self.by_subject and not self.defaults:
             return ()
-        subject = f"key:{principal.key_id}"
+        return self.held(principal.key_id, principal.owner_id, principal.team)
+
+    def held(self, key_id: str, owner_id: int | None, team: str) -> tuple[Allowance, ...]:
+        """Returns what applies to a key of this owner and team."""
+        every = self.by_subject
+        subject = f"key:{key_id}"
         held = every.get(subject, ())
         if self.defaults:
             own = {one.dimension for one in held}
@@ -43,8 +57,16 @@ class Allowances:
                 for dimension, amount in self.defaults.items()
                 if dimension not in own
             )
-        if principal.owner_id is not None:
-            held += every.get(f"owner:{principal.owner_id}", ())
-        if principal.team:
-            held += every.get(f"team:{principal.team}", ())
+        if owner_id is not None:
+            held += every.get(f"owner:{owner_id}", ())
+        if team:
+            held += every.get(f"team:{team}", ())
         return held
+
+
+def gathered(rows: Iterable[Allowance]) -> dict[str, tuple[Allowance, ...]]:
+    """Gathers rows by their subject."""
+    found: dict[str, list[Allowance]] = {}
+    for row in rows:
+        found.setdefault(row.subject, []).append(row)
+    return {subject: tuple(held) for subject, held in found.items()}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A segment is closed at this size, so that what is in the database can leave the disk.
 SEGMENT_BYTES = 4 * 2**20
+# So much is kept in memory while the disk takes nothing; then lines are lost, and counted.
+MAX_BACKLOG = 64 * 2**20
 
 
 class Journal:
@@ -26,7 +28,7 @@ class Journal:
 
     The writer holds a lock on `<writer>.lock` for as long as it lives; whoever gets that lock may take over what the
     writer left.  Each segment begins with the lines of the calls that were open then, so that the ones before it can
-    go.  `depth` and `broken` are what the lane asks: bytes written, and whether the disk refuses them.
+    go.  `broken` says that the disk refuses lines, `dropped` how many were lost to that.
     """
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -36,6 +38,7 @@ class Journal:
         self.number = 0
         self.size = 0
         self.broken = False
+        self.dropped = 0
         self.open_calls: dict[str, dict[str, Any]] = {}
         self._file = -1
         self._lock = -1
@@ -77,6 +80,9 @@ class Journal:
             self.open_calls[line["call"]] = line
         else:
             self.open_calls.pop(line["call"], None)
+        if len(self._backlog) > MAX_BACKLOG:
+            self.dropped += 1  # what is older is worth more: it is in order
+            return False
         try:
             self._write(orjson.dumps(line) + b"\n")
             if self.size > self.segment_bytes:
@@ -89,6 +95,8 @@ class Journal:
 
     def close(self) -> None:
         """Closes the segment and frees the lock; what is on disk stays for whoever comes next."""
+        if self._backlog:
+            self.flush()
         for descriptor in (self._file, self._lock):
             if descriptor >= 0:
                 os.close(descriptor)

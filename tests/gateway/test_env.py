@@ -129,6 +129,11 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("HEARTBEAT", "-1", "at least 0"),
         ("MAX_CALL_SECONDS", "0", "more than 0"),
         ("MAX_IN_FLIGHT", "0", "at least 1"),
+        ("JOURNAL_MAX_BYTES", "1", "at least 65536"),
+        ("JOURNAL_FULL", "burst", "refuse or count"),
+        ("RECORD_ADDRESSES", "some", "off, truncated or full"),
+        ("RECORD_DAYS", "0", "at least 1"),
+        ("METRICS_ADDRESSES", "everybody", "addresses or networks"),
         ("MAX_WAIT", "-1", "at least 0"),
         ("RESERVE_STEP", "0", "at least 1"),
         ("LIMITS", "none", "exact or per-process"),
@@ -213,7 +218,7 @@ def test_every_typed_setting_has_a_wrong_value_above() -> None:
     (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
     tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL"}
     secrets = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "KEY_PEPPER_FALLBACKS"}
-    anything_goes = {*secrets, "ENGINE_CACHE", "JOURNAL_DIR", "CLIENT_OPTIONS"}
+    anything_goes = {*secrets, "ENGINE_CACHE", "JOURNAL_DIR", "CLIENT_OPTIONS", "ALERT_SECRET", "ALERT_WEBHOOK"}
     assert set(Env.model_fields) - anything_goes == tried
 
 
