@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -21,6 +23,9 @@ from tests.proxy.wire import Answer, Client
 
 # The gateway asks these on its own account.
 OWN_QUESTIONS = ("GET /api/tags", "GET /api/version")
+
+
+LOG_TAIL = 64 * 2**10
 
 
 class House(NamedTuple):
@@ -58,10 +63,28 @@ class House(NamedTuple):
     def line_of(self, request_id: str) -> dict[str, Any]:
         """The log's line of a request by its id."""
         mark = f'"request_id":"{request_id}"'
-        wait_until(lambda: mark in self.server.log(), 10, self.server.log)
-        (line,) = (line for line in self.server.log().splitlines() if mark in line)
+        wait_until(lambda: mark in self.last_lines(), 10, self.server.log)
+        (line,) = (line for line in self.last_lines().splitlines() if mark in line)
         found: dict[str, Any] = json.loads(line)
         return found
+
+    def last_lines(self) -> str:
+        """The end of the log, which many tests make long."""
+        with (self.server.folder / "log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL))
+            return log.read().decode(errors="replace")
+
+    def upstreams_own(self, path: str, body: object = None) -> bytes:
+        """What the stub says to a request of a path of ours, asked without a gateway."""
+        address = urlsplit(self.stub.url)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=20)
+        try:
+            connection.request("GET" if body is None else "POST", upstream_path(path), body and json.dumps(body))
+            response = connection.getresponse()
+            assert response.status == 200
+            return response.read()
+        finally:
+            connection.close()
 
     def reached(self) -> list[Recorded]:
         """What reached the stub, without what the gateway asks on its own account."""

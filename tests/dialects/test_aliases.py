@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import pytest
 
-from tests.dialects.front import BODIES, STREAMED, House, error_of, saying, upstream_path
+from tests.dialects.front import BODIES, STREAMED, House, error_of, saying
 
 ALIAS = {path: "text-embedding-3-small" if "embed" in path else "gpt-4o" for path in BODIES}
 SAYING = [path for path in BODIES if path not in ("/api/embeddings", "/api/show")]
@@ -31,7 +30,7 @@ def test_an_answer_has_the_clients_name(house: House, path: str) -> None:
 def test_an_answer_has_the_clients_name_wherever_it_is_cut(house: House, path: str) -> None:
     for seed in range(3):
         text = f'x "model":"stub" y [[chunks=12 multibyte=1 split=random tcp=random seed={seed}]]'
-        direct = httpx.post(house.stub.url + upstream_path(path), json=saying(path, text, stream=True)).content
+        direct = house.upstreams_own(path, saying(path, text, stream=True))
         passed = house.stream(path, saying(path, text, stream=True, model="gpt-4o"))
         assert passed.count(b'"model":"gpt-4o"') == direct.count(b'"model":"stub"') > 0
         assert b'"model":"stub"' not in passed

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
 from proxy.dialects.frames import MAX_FRAME_BYTES
-from tests.dialects.front import STREAMED, House, last_words, saying, upstream_path
+from tests.dialects.front import STREAMED, House, last_words, saying
 
 EVENTS = ("/api/v1/generate", "/api/v1/chat")
 KNOBS = [
@@ -27,9 +26,7 @@ KNOBS = [
 
 def upstreams_own(house: House, path: str, body: dict[str, Any]) -> bytes:
     """What the stub says to this very body, asked without a gateway."""
-    answer = httpx.post(house.stub.url + upstream_path(path), json={**body, "stream": True})
-    assert answer.status_code == 200
-    return answer.content
+    return house.upstreams_own(path, {**body, "stream": True})
 
 
 def expected(path: str, data: bytes) -> bytes:
@@ -75,7 +72,7 @@ def test_an_answer_in_one_piece_is_the_stubs_bytes(house: House, path: str) -> N
     body = saying(path, "[[chunks=9 multibyte=1 thinking=2]]", stream=False)
     answer = house.ask(path, body)
     assert answer.headers["content-type"] == "application/json"
-    assert answer.body == httpx.post(house.stub.url + upstream_path(path), json=body).content
+    assert answer.body == house.upstreams_own(path, body)
 
 
 @pytest.mark.parametrize("path", [path for path in STREAMED if path.endswith("completions")])
@@ -127,7 +124,7 @@ def test_the_default_is_the_dialects_own(house: House, path: str, default: bool)
     ],
 )
 def test_a_request_to_load_is_answered_with_one_object(house: House, path: str, empty: dict[str, Any]) -> None:
-    direct = httpx.post(house.stub.url + path, json=empty).content
+    direct = house.upstreams_own(path, empty)
     assert b'"done_reason":"load"' in direct
     assert house.ask(path, empty).body == direct + b"\n"
     assert house.ask(path, {**empty, "stream": False}).body == direct

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
-import httpx
 import pytest
 
 from proxy.call import Call, Facts
 from proxy.dialects.events import MessageReader
-from tests.dialects.front import BODIES, STREAMED, SURFACES, House, saying, upstream_path
+from tests.dialects.front import BODIES, STREAMED, SURFACES, House, saying
 from tests.proxy.wire import Client
 
 EMBEDDING = [path for path in BODIES if path.endswith(("embed", "embeddings"))]
@@ -39,7 +39,7 @@ def counts(answer: dict[str, Any]) -> tuple[int, int]:
 
 def truth(house: House, path: str, body: dict[str, Any]) -> tuple[int, int]:
     """What the stub itself counts for a body."""
-    return counts(httpx.post(house.stub.url + upstream_path(path), json={**body, "stream": False}).json())
+    return counts(json.loads(house.upstreams_own(path, {**body, "stream": False})))
 
 
 def body_of(path: str, text: str, stream: bool | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from benchmarks.stub_client import StubProcess
@@ -21,7 +20,7 @@ def bare(keys: Keyed) -> Iterator[House]:
 
 
 def test_an_empty_list_is_empty_and_not_null(bare: House) -> None:
-    assert b"null" in httpx.get(f"{bare.stub.url}/v1/models").content
+    assert b"null" in bare.upstreams_own("/v1/models")
     for path in ("/v1/models", "/api/v1/models"):
         assert bare.ask(path, method="GET").json() == {"object": "list", "data": []}
     assert bare.ask("/api/tags", method="GET").json() == {"models": []}
@@ -68,7 +67,7 @@ def test_a_key_for_some_models_sees_those(house: House) -> None:
 
 def test_a_list_of_which_all_is_seen_has_ollamas_bytes(house: House) -> None:
     for path in ("/api/ps", "/api/version"):
-        assert house.ask(path, method="GET").body == httpx.get(house.stub.url + path).content
+        assert house.ask(path, method="GET").body == house.upstreams_own(path)
 
 
 def test_tokens_are_counted_honestly(house: House) -> None:
@@ -91,7 +90,7 @@ def test_tokens_are_counted_honestly(house: House) -> None:
 
 def test_a_message_without_content_has_an_empty_list(house: House) -> None:
     body = {"model": "stub", "max_tokens": 9, "messages": [{"role": "user", "content": "a [[chunks=0]]"}]}
-    assert b'"content":null' in httpx.post(f"{house.stub.url}/v1/messages", json=body).content
+    assert b'"content":null' in house.upstreams_own("/v1/messages", body)
     answer = house.ask("/v1/messages", body).json()
     assert answer["content"] == []
     assert answer["usage"] == {"input_tokens": 1, "output_tokens": 0}

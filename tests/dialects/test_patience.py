@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
 from benchmarks.stub_client import StubProcess
 from tests.dialects.front import STREAMED, SURFACES, House, Keyed, error_of, last_words, opened, saying, upstream_path
 from tests.harness import wait_until
-from tests.proxy.wire import Client
+from tests.proxy.wire import Answer, Client
 
 SIGN = b": waiting\n\n"
 NATIVE = [path for path in STREAMED if SURFACES[path] == "ollama"]
@@ -25,38 +25,48 @@ def patient(stub: StubProcess, keys: Keyed) -> Iterator[House]:
         yield made
 
 
-@pytest.mark.parametrize("path", EVENTS)
-def test_an_event_stream_is_kept_warm(patient: House, path: str) -> None:
-    body = saying(path, "one two [[first_delay_ms=350 split=random seed=1 multibyte=1 chunks=9]]", stream=True)
-    passed = patient.stream(path, body)
-    assert passed.startswith(SIGN * 2)
-    rest = passed.lstrip(b": waiting\n")
-    assert passed == SIGN * passed.count(SIGN) + rest
-    direct = httpx.post(patient.stub.url + upstream_path(path), json=body).content
-    if path in ("/api/v1/generate", "/api/v1/chat"):
-        direct = b"".join(b"data: " + line + b"\n\n" for line in direct.splitlines())
-    assert rest.removeprefix(b"data: ") == direct.removeprefix(b"data: ")
+def at_once(house: House, paths: list[str], text: str, *, stream: bool = True) -> dict[str, Answer]:
+    """Asks on all paths at the same time, since waiting is all that these requests do."""
+    with ThreadPoolExecutor(len(paths)) as pool:
+        return dict(
+            zip(paths, pool.map(lambda path: house.ask(path, saying(path, text, stream=stream)), paths), strict=True)
+        )
 
 
-@pytest.mark.parametrize("path", NATIVE)
-def test_lines_are_never_padded(patient: House, path: str) -> None:
-    body = saying(path, "one two [[first_delay_ms=350]]", stream=True)
-    assert patient.stream(path, body) == httpx.post(patient.stub.url + path, json=body).content
+def direct(house: House, path: str, text: str) -> bytes:
+    """What the stub says to the same request."""
+    return house.upstreams_own(path, saying(path, text, stream=True))
 
 
-@pytest.mark.parametrize("path", STREAMED)
-def test_an_answer_in_one_piece_is_never_padded(patient: House, path: str) -> None:
-    answer = patient.ask(path, saying(path, "one two [[first_delay_ms=250]]", stream=False))
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.body.startswith(b"{")
+def test_an_event_stream_is_kept_warm(patient: House) -> None:
+    text = "one two [[first_delay_ms=350 split=random seed=1 multibyte=1 chunks=9]]"
+    for path, answer in at_once(patient, EVENTS, text).items():
+        signs = answer.body.count(SIGN)
+        assert signs >= 2
+        rest = answer.body.removeprefix(SIGN * signs)
+        own = direct(patient, path, text)
+        if path in ("/api/v1/generate", "/api/v1/chat"):
+            own = b"".join(b"data: " + line + b"\n\n" for line in own.splitlines())
+        assert rest == own
 
 
-@pytest.mark.parametrize("path", STREAMED)
-def test_who_need_not_wait_sees_no_sign(patient: House, path: str) -> None:
-    assert b"waiting" not in patient.stream(path, saying(path, "one two", stream=True))
+def test_lines_are_never_padded(patient: House) -> None:
+    text = "one two [[first_delay_ms=350]]"
+    for path, answer in at_once(patient, NATIVE, text).items():
+        assert answer.body == direct(patient, path, text)
 
 
-@pytest.mark.parametrize("path", EVENTS)
+def test_an_answer_in_one_piece_is_never_padded(patient: House) -> None:
+    for answer in at_once(patient, STREAMED, "one two [[first_delay_ms=250]]", stream=False).values():
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.body.startswith(b"{")
+
+
+def test_who_need_not_wait_sees_no_sign(patient: House) -> None:
+    for path in STREAMED:
+        assert b"waiting" not in patient.stream(path, saying(path, "one two", stream=True))
+
+
 @pytest.mark.parametrize(
     ("knobs", "words"),
     [
@@ -64,53 +74,49 @@ def test_who_need_not_wait_sees_no_sign(patient: House, path: str) -> None:
         ("hang=1", "UPSTREAM_FIRST_BYTE_TIMEOUT"),
     ],
 )
-def test_what_fails_after_a_sign_is_an_event(patient: House, path: str, knobs: str, words: str) -> None:
-    answer = patient.ask(path, saying(path, f"one [[{knobs}]]", stream=True))
-    assert answer.status == 200  # it was sent with the first sign
-    assert answer.body.startswith(SIGN)
-    assert words in last_words(path, answer.body)[1]
-    line = patient.line(answer)
-    assert line["ended"] in ("failed", "cut")
-    assert line["sent_bytes"] == len(answer.body)
+def test_what_fails_after_a_sign_is_an_event(patient: House, knobs: str, words: str) -> None:
+    for path, answer in at_once(patient, EVENTS, f"one [[{knobs}]]").items():
+        assert answer.status == 200  # it was sent with the first sign
+        assert answer.body.startswith(SIGN)
+        assert words in last_words(path, answer.body)[1]
+        line = patient.line(answer)
+        assert line["ended"] in ("failed", "cut")
+        assert line["sent_bytes"] == len(answer.body)
 
 
-@pytest.mark.parametrize("path", NATIVE)
-def test_without_a_sign_it_is_a_status(patient: House, path: str) -> None:
-    answer = patient.ask(path, saying(path, "one [[hang=1]]", stream=True))
-    assert answer.status == 504
-    assert "UPSTREAM_FIRST_BYTE_TIMEOUT" in error_of(path, answer)[1]
+def test_without_a_sign_it_is_a_status(patient: House) -> None:
+    for path, answer in at_once(patient, NATIVE, "one [[hang=1]]").items():
+        assert answer.status == 504
+        assert "UPSTREAM_FIRST_BYTE_TIMEOUT" in error_of(path, answer)[1]
 
 
-@pytest.mark.parametrize("path", EVENTS)
-def test_a_refusal_that_comes_late_keeps_its_words(patient: House, path: str) -> None:
-    patient.stub.behave(upstream_path(path), "first_delay_ms=250 malformed=header")
-    answer = patient.ask(path, saying(path, "one", stream=True))
-    assert answer.status == 200
-    assert "broke off" in last_words(path, answer.body)[1]
+def test_a_refusal_that_comes_late_keeps_its_words(patient: House) -> None:
+    for path in EVENTS:
+        patient.stub.behave(upstream_path(path), "first_delay_ms=250 malformed=header")
+    for path, answer in at_once(patient, EVENTS, "one").items():
+        assert answer.status == 200
+        assert "broke off" in last_words(path, answer.body)[1]
 
 
-@pytest.mark.parametrize("path", EVENTS)
-def test_who_leaves_while_waiting_stops_the_work(patient: House, path: str) -> None:
-    with Client(patient.server) as client:
-        client.key = patient.keys["user"]
-        client.ask(path, saying(path, "one [[first_delay_ms=5000]]", stream=True))
-        client.head()
-        assert client.chunk() == SIGN
-    patient.stub.wait_for(
-        lambda stub: [request for request in stub.cancelled() if request.target == upstream_path(path)]
-    )
+def test_who_leaves_while_waiting_stops_the_work(patient: House) -> None:
+    for path in EVENTS:
+        with Client(patient.server) as client:
+            client.key = patient.keys["user"]
+            client.ask(path, saying(path, "one [[first_delay_ms=5000]]", stream=True))
+            client.head()
+            assert client.chunk() == SIGN
+    patient.stub.wait_for(lambda stub: len(stub.cancelled()) == len(EVENTS))
 
 
-@pytest.mark.parametrize("path", STREAMED)
-def test_no_call_takes_longer_than_one_may(patient: House, path: str) -> None:
-    answer = patient.ask(path, saying(path, "a [[chunks=9999 interval_ms=50]]", stream=True))
-    assert answer.status == 200
-    assert "MAX_CALL_SECONDS" in last_words(path, answer.body)[1]
-    line = patient.line(answer)
-    assert (line["ended"], line["estimated"]) == ("cut", True)
-    assert 1.4 < line["total"] < 5
-    assert 5 < line["completion_tokens"] < 60
-    patient.stub.wait_for(lambda stub: stub.cancelled())
+def test_no_call_takes_longer_than_one_may(patient: House) -> None:
+    for path, answer in at_once(patient, STREAMED, "a [[chunks=9999 interval_ms=50]]").items():
+        assert answer.status == 200
+        assert "MAX_CALL_SECONDS" in last_words(path, answer.body)[1]
+        line = patient.line(answer)
+        assert (line["ended"], line["estimated"]) == ("cut", True)
+        assert 1.4 < line["total"] < 5
+        assert 5 < line["completion_tokens"] < 60
+    patient.stub.wait_for(lambda stub: len(stub.cancelled()) == len(STREAMED))
 
 
 def test_no_whole_answer_takes_longer_either(patient: House) -> None:

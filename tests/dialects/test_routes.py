@@ -51,7 +51,6 @@ NEVER = [
     "/api/blobs/",
     "/api/blobs/sha256:0a",
     "/debug/pprof/",
-    "/metrics",
     "/api",
     "/v1",
     "/_stub/requests",
