@@ -17,9 +17,10 @@ from proxy.upstream import BROKEN
 if TYPE_CHECKING:
     from proxy.upstream import Upstream
 
-# How long the list counts, and how long Ollama gets to tell it, in seconds.
+# How long the list counts, how long Ollama gets to tell it, and when it is asked again if it did not, in seconds.
 FRESH = 30.0
 PATIENCE = 2.0
+RETRY = 5.0
 MAX_BYTES = 16 * 2**20
 
 
@@ -33,11 +34,16 @@ class Catalogue:
         self.remote: frozenset[str] = frozenset()
         self.read_at = float("-inf")
         self.forgotten_at = float("-inf")
+        self.failed_at = float("-inf")
         self.reading: asyncio.Task[None] | None = None
 
     async def fresh(self, upstream: Upstream) -> frozenset[str]:
-        """Returns the names; waits only the first time, and asks at most every FRESH seconds."""
-        if monotonic() - self.read_at > FRESH:
+        """Returns the names; waits only the first time, and asks at most every FRESH seconds.
+
+        An Ollama that does not tell is not asked again for RETRY seconds: calls must not wait for it one by one.
+        """
+        now = monotonic()
+        if now - self.read_at > FRESH and now - self.failed_at > RETRY:
             self.read_soon(upstream)
             if self.read_at == float("-inf") and self.reading is not None:
                 await asyncio.shield(self.reading)
@@ -58,7 +64,7 @@ class Catalogue:
             if self.forgotten_at >= began:
                 self.forget()  # it changed while it was read
         except (UpstreamError, BROKEN, TimeoutError, ValueError):
-            pass
+            self.failed_at = monotonic()
         finally:
             self.reading = None
 
@@ -71,6 +77,7 @@ class Catalogue:
     def forget(self) -> None:
         """Says that the list has changed."""
         self.forgotten_at = monotonic()
+        self.failed_at = float("-inf")
         self.read_at = float("-inf")
 
     def close(self) -> None:

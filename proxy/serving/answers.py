@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from proxy.call import Facts
 from proxy.catalogue import catalogue
 from proxy.dialects.renamed import renamer
+from proxy.exceptions import UpstreamBroke
 from proxy.patience import PatientRelay, Waiting
 from proxy.policy import decide, read
 from proxy.relay import EventStream, Relay
@@ -80,7 +81,9 @@ async def stream(call: Call, route: Route, facts: Facts, body: bytes) -> Relay:
 
 
 def single(call: Call, route: Route, facts: Facts, body: bytes) -> HttpResponse:
-    """Passes on an answer that came whole."""
+    """Passes on an answer that came whole; raises UpstreamBroke for one that is not, as a JSON object shows."""
+    if body and not (body.lstrip().startswith(b"{") and body.rstrip().endswith(b"}")):
+        raise UpstreamBroke
     call.outcome.usage = route.format.usage(body)
     call.settle()
     body = route.format.mend(body)

@@ -324,6 +324,14 @@ def test_an_answer_that_ends_with_its_connection_is_whole_when_it_says_so(
     assert error_of(streamed(faked_gateway)[-1])["error"] == "upstream_failed"
 
 
+@pytest.mark.parametrize("body", [b'{"model":"m","response":"cut he', b"<html>ok</html>", b"Ollama is running"])
+def test_a_whole_answer_that_is_no_object_is_a_502(
+    fake: FakeUpstream, faked_gateway: GatewayServer, body: bytes
+) -> None:
+    fake.behave = lambda peer: peer.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+    assert ask(faked_gateway, "/api/v1/generate", {"prompt": "a"}).status == 502
+
+
 def test_windows_line_ends_make_no_broken_events(fake: FakeUpstream, faked_gateway: GatewayServer) -> None:
     def crlf(line: bytes) -> bytes:
         return chunk(line.replace(b"\n", b"\r\n"))
