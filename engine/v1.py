@@ -86,16 +86,19 @@ class Pass:
     async def embeddings(self, exchange: Exchange) -> None:
         """Answers POST /v1/embeddings."""
         async with self.turns:
-            await self._plain(exchange)
+            await self._plain(exchange, last="usage")
 
     async def count(self, exchange: Exchange) -> None:
         """Answers POST /v1/messages/count_tokens."""
         await self._plain(exchange)
 
-    async def _plain(self, exchange: Exchange) -> None:
+    async def _plain(self, exchange: Exchange, last: str = "") -> None:
+        """Passes an answer on; the field named `last` comes last, where Ollama has it."""
         body = loads(exchange.body)
         known_model(body, required=False)
         answer = await self.llama.ask(exchange.path, body)
+        if last in answer:
+            answer[last] = answer.pop(last)
         await exchange.whole(200, dumps(answer), JSON)
 
 

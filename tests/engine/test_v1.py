@@ -90,6 +90,7 @@ def test_embeddings_are_answered(client: httpx.Client) -> None:
     answer = whole(client, "/v1/embeddings", {"input": ["a", "b"]})
     assert [len(entry["embedding"]) for entry in answer["data"]] == [576, 576]
     assert answer["usage"]["prompt_tokens"] == 2
+    assert list(answer)[-1] == "usage"
 
 
 def test_the_model_is_listed_and_found(client: httpx.Client) -> None:
