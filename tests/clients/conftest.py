@@ -65,14 +65,17 @@ def stub_door(gateway: GatewayServer) -> Door:
     return Door(gateway.url, gateway.key, "stub", "stub-embed")
 
 
-@pytest.fixture(params=["stub", "engine"])
+@pytest.fixture
+def engine_door(engine_gateway: GatewayServer) -> Door:
+    """The gateway in front of the demo model, which really answers."""
+    return Door(engine_gateway.url, engine_gateway.key, NAME, NAME)
+
+
+@pytest.fixture(params=["stub_door", "engine_door"], ids=["stub", "engine"])
 def door(request: pytest.FixtureRequest) -> Door:
-    """Each gateway in its turn: in front of the stub, and in front of the demo model."""
-    if request.param == "stub":
-        door: Door = request.getfixturevalue("stub_door")
-        return door
-    server: GatewayServer = request.getfixturevalue("engine_gateway")
-    return Door(server.url, server.key, NAME, NAME)
+    """Each gateway in its turn."""
+    door: Door = request.getfixturevalue(request.param)
+    return door
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from engine.model import NAME
 from tests.clients.conftest import Door
-from tests.harness import BASE_DIR, GatewayServer, clean_environment
+from tests.harness import BASE_DIR, clean_environment
 
 TEXT = (BASE_DIR / "docs" / "clients.md").read_text()
 CLIENTS = [
@@ -59,19 +58,13 @@ def recipes() -> list[Recipe]:
     ]
 
 
-@pytest.fixture
-def door(engine_gateway: GatewayServer) -> Door:
-    """The gateway in front of the demo model alone: a recipe is for a real one."""
-    return Door(engine_gateway.url, engine_gateway.key, NAME, NAME)
-
-
 @pytest.mark.parametrize("recipe", [pytest.param(one, id=f"{one.section} {one.language}") for one in recipes()])
-def test_a_recipe_does_what_it_says(recipe: Recipe, door: Door, request: pytest.FixtureRequest) -> None:
+def test_a_recipe_does_what_it_says(recipe: Recipe, engine_door: Door, request: pytest.FixtureRequest) -> None:
     code = recipe.code
-    for placeholder, value in (("https://gateway.example.org", door.url), ("YOUR_KEY", door.key)):
+    for placeholder, value in (("https://gateway.example.org", engine_door.url), ("YOUR_KEY", engine_door.key)):
         assert placeholder in code
         code = code.replace(placeholder, value)
-    code = code.replace("mistral", door.model)
+    code = code.replace("mistral", engine_door.model)
     match recipe.language:
         case "sh":
             if shutil.which("curl") is None:
