@@ -66,6 +66,7 @@ PURE = (
     "usage.segments",
     "usage.depth",
     "usage.charts",
+    "usage.figures",
 )
 PURE_IMPORTS = (*sys.stdlib_module_names, "orjson", *PURE)
 

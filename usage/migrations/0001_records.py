@@ -62,7 +62,8 @@ class Migration(migrations.Migration):
                 ("start", models.DateField()),
             ],
             options={
-                "verbose_name": "day",
+                "verbose_name": "usage",
+                "verbose_name_plural": "usage",
                 "abstract": False,
                 "default_permissions": ("view",),
                 "indexes": [models.Index(fields=["key", "start"], name="usageday_key_start")],
@@ -203,6 +204,7 @@ class Migration(migrations.Migration):
                 ("client", models.CharField(blank=True, max_length=64)),
             ],
             options={
+                "verbose_name": "call",
                 "default_permissions": ("view",),
                 "indexes": [
                     models.Index(fields=["at"], name="record_at"),

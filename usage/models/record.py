@@ -41,6 +41,7 @@ class UsageRecord(models.Model):
         """Records can only be looked at; the indexes serve pruning and the pages of a key."""
 
         default_permissions = ("view",)
+        verbose_name = "call"
         indexes = [
             models.Index(fields=["at"], name="record_at"),
             models.Index(fields=["key", "at"], name="record_key_at"),

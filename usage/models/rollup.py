@@ -91,7 +91,7 @@ class UsageDay(RollUp):
     class Meta(RollUp.Meta):
         """As its siblings."""
 
-        verbose_name = "day"
+        verbose_name = verbose_name_plural = "usage"  # the row of the page about all of it
 
     def __str__(self) -> str:
         """Says which day and whose."""

@@ -1,0 +1,131 @@
+"""The admin's pages about usage: the front page, a key's, a model's, and single calls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import orjson
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from apikeys.models import Allowance, Key
+from tests.usage.journals import ended
+from usage.applying import store
+from usage.lines import read
+from usage.pages import page
+from usage.periods import PERIODS
+from usage.pictures import About
+
+pytestmark = pytest.mark.django_db
+
+
+def use(*said: dict[str, Any]) -> None:
+    now = datetime.now(UTC).timestamp()
+    store([read(orjson.dumps(ended(**{"at": now, **call}))) for call in said])
+
+
+@pytest.fixture
+def ana() -> Key:
+    return Key.objects.issue(label="Ana <b>bold</b>")[0]
+
+
+def text(client: Client, path: str = "/admin/") -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_front_page_of_an_empty_house_says_so(admin_client: Client) -> None:
+    said = text(admin_client)
+    assert "Nothing was used in this period." in said
+    assert "<svg viewBox" not in said
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_the_front_page_shows_who_used_what(admin_client: Client, ana: Key, period: str) -> None:
+    use({"key": ana.key_id}, {"key": ana.key_id, "model": "llama3", "ended": "failed", "first_byte": None})
+    said = text(admin_client, f"/admin/?period={period}")
+    assert "Ana &lt;b&gt;bold" in said
+    assert "<b>bold" not in said
+    for word in ("mistral", "llama3", "Requests", "Time to first byte", "1 of 2"):
+        assert word in said
+    assert said.count("<svg viewBox") >= 4
+
+
+def test_a_period_that_does_not_exist_is_a_week(admin_client: Client) -> None:
+    assert 'aria-current="true">7 days' in text(admin_client, "/admin/?period=fortnight")
+
+
+def test_a_keys_page_has_its_usage_alone(admin_client: Client, ana: Key) -> None:
+    use({"key": ana.key_id, "model": "mine"}, {"key": "another", "model": "theirs"})
+    said = text(admin_client, f"/admin/usage/usageday/?key={ana.key_id}")
+    assert "mine" in said
+    assert "theirs" not in said
+
+
+def test_a_models_page_has_its_keys(admin_client: Client, ana: Key) -> None:
+    use({"key": ana.key_id, "model": "mine"}, {"key": "another", "model": "theirs"})
+    said = text(admin_client, "/admin/usage/usageday/?model=mine")
+    assert "Ana &lt;b&gt;bold" in said
+    assert "another" not in said
+    link = f"/admin/usage/usageday/?key={ana.key_id}&model=mine&period=week"
+    assert link in unescape(said)
+    assert "theirs" not in text(admin_client, link)
+
+
+def test_the_sums_of_a_page_are_those_of_its_calls(ana: Key) -> None:
+    now = datetime(2026, 3, 18, 15, 30, tzinfo=UTC)
+    for days in range(400):
+        use({"key": ana.key_id, "at": (now - timedelta(days=days)).timestamp()})
+    wanted = {"day": 1, "week": 7, "month": 30, "year": (now - datetime(2025, 4, 1, tzinfo=UTC)).days + 1}
+    for period, count in wanted.items():
+        for about in (About(), About(key=ana.key_id), About(model="mistral"), About(key=ana.key_id, model="mistral")):
+            found = page(about, period, now)
+            assert found["tiles"][0].value == str(count), (period, about)
+            lists = {top.title: [row.requests for row in top.rows] for top in found["tops"]}
+            assert all(rows == [str(count)] for rows in lists.values()), (period, about)
+
+
+def test_budgets_near_their_end_stand_on_the_front_page(admin_client: Client, ana: Key) -> None:
+    Allowance.put("key", ana.key_id, {"tokens_per_day": 100})
+    use({"key": ana.key_id, "prompt_tokens": 40, "completion_tokens": 0})
+    assert "Budgets" not in text(admin_client)
+    use({"key": ana.key_id, "prompt_tokens": 45, "completion_tokens": 0})
+    said = text(admin_client)
+    assert "Budgets near their end" in said
+    assert 'aria-label="85 %"' in said
+    assert "usage-budget usage-near" in said
+    use({"key": ana.key_id, "prompt_tokens": 45, "completion_tokens": 0})
+    assert "usage-budget usage-spent" in text(admin_client)
+
+
+def test_single_calls_can_be_looked_at_and_found(admin_client: Client, ana: Key) -> None:
+    use({"key": ana.key_id, "request_id": "abc"}, {"key": "another", "estimated": True})
+    said = text(admin_client, "/admin/usage/usagerecord/")
+    assert ana.key_id in said
+    assert "~10 + ~20" in said
+    found = text(admin_client, "/admin/usage/usagerecord/?q=abc")
+    assert ana.key_id in found
+    assert "another" not in found
+    assert "/admin/usage/usagerecord/add/" not in said
+
+
+def test_staff_without_the_permission_see_no_usage(client: Client, ana: Key) -> None:
+    use({"key": ana.key_id})
+    user = User.objects.create_user("ben", is_staff=True)
+    client.force_login(user)
+    assert "Requests" not in text(client)
+    assert client.get("/admin/usage/usageday/").status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_usageday"))
+    assert "Requests" in text(client)
+    assert client.get("/admin/usage/usageday/").status_code == 200
+
+
+def test_the_pages_read_no_record(admin_client: Client, ana: Key, django_assert_max_num_queries: Any) -> None:
+    use({"key": ana.key_id})
+    with django_assert_max_num_queries(30) as queries:
+        text(admin_client)
+    assert not any("usage_usagerecord" in query["sql"] for query in queries.captured_queries)
