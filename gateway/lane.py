@@ -30,11 +30,16 @@ if TYPE_CHECKING:
 Respond = Callable[[LaneRequest], Awaitable[HttpResponse | EventStream]]
 
 
+# With a wildcard among ALLOWED_HOSTS a client could make the known ones grow for ever.
+MAX_KNOWN_HOSTS = 256
+
+
 class MachineLane:
     """Serves the paths of a table of views, and says no to everything else, in the dialect of the path."""
 
     def __init__(self, table: Lane) -> None:
         self.table = table
+        self.known_hosts: set[str] = set()  # what was found good once is good again
         self.respond_with_cors: Respond = CorsMiddleware(self.respond)  # type: ignore[arg-type, assignment]  # a narrower request; always a coroutine
         self.report = reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
 
@@ -81,10 +86,15 @@ class MachineLane:
 
     def check_host(self, request: LaneRequest) -> None:
         """Raises BadHost for a Host header that names none of ALLOWED_HOSTS."""
+        host = request.META.get("HTTP_HOST", "")
+        if host in self.known_hosts:
+            return
         try:
             request.get_host()
         except DisallowedHost:
             raise BadHost from None
+        if len(self.known_hosts) < MAX_KNOWN_HOSTS:
+            self.known_hosts.add(host)
 
 
 def uncancel() -> None:

@@ -34,11 +34,13 @@ class Door:
         allowances: Callable[[Principal], Sequence[Allowance]],
         *,
         must_account: bool,
+        addresses: str = "off",
     ) -> None:
         self.ledger = ledger
         self.journal = journal
         self.allowances = allowances
         self.must_account = must_account  # whether to refuse what can't be accounted for
+        self.addresses = addresses  # how much of a client's address its record keeps
         self.is_full: Callable[[], bool] = lambda: False
 
     def admit(self, call: Call, route: Route, asked: Ask) -> None:
@@ -56,18 +58,19 @@ class Door:
                 raise OverLimit(exhausted) from None
             if route.shape.cap and reservation.cap is not None and reservation.cap != cap:
                 asked.changed.append(set_cap(asked.payload, route.shape.cap, reservation.cap))
-        call.admission = Admission(self.journal, reservation)
+        call.admission = Admission(self.journal, reservation, self.addresses)
         self.journal.append(admitted_line(call, call.admission))
 
 
 class Admission:
     """One call's stay: what it holds of its limits, and its place in the journal."""
 
-    __slots__ = ("call_id", "journal", "reservation")
+    __slots__ = ("addresses", "call_id", "journal", "reservation")
 
-    def __init__(self, journal: Journal, reservation: Reservation | None) -> None:
+    def __init__(self, journal: Journal, reservation: Reservation | None, addresses: str) -> None:
         self.journal = journal
         self.reservation = reservation
+        self.addresses = addresses
         self.call_id = f"{random.getrandbits(96):024x}"
 
     @property

@@ -8,8 +8,6 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
 if TYPE_CHECKING:
     from proxy.admission import Admission
     from proxy.call import Call
@@ -76,7 +74,7 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "sent_bytes": outcome.sent_bytes,
         "streamed": bool(facts and facts.streamed),
         "upstream": "ollama",
-        "client": shown(call.client, settings.ENV.RECORD_ADDRESSES),
+        "client": shown(call.client, admission.addresses),
     }
 
 

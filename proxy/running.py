@@ -52,7 +52,9 @@ class Running:
         self.sole = Sole(env.journal_dir)
         self.turns = Turns(env.MAX_IN_FLIGHT, env.MAX_WAIT)
         must_account = env.JOURNAL_FULL == "refuse"
-        self.door = Door(self.ledger, self.journal, self.allowances.of, must_account=must_account)
+        self.door = Door(
+            self.ledger, self.journal, self.allowances.of, must_account=must_account, addresses=env.RECORD_ADDRESSES
+        )
 
     async def open(self) -> None:
         """Connects what needs an event loop; returns when requests can be served.  Raises NotSole."""
