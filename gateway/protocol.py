@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.parting import Parting
 from gateway.requestid import new_request_id
 from gateway.rest import Refusal, error_body
 from gateway.upgrade import DecliningProtocol
@@ -42,6 +43,7 @@ class CappedProtocol(DecliningProtocol):
         self.piece = 0  # the size of what is being parsed
         self.passed = 0  # how much of it, at most, stands before the head
         self.refused = False
+        self.parting = False
         self.unread = 0
         self.head_timer: TimerHandle | None = None
         self.write_timer: TimerHandle | None = None
@@ -96,6 +98,8 @@ class CappedProtocol(DecliningProtocol):
             self.head_timer.cancel()
             self.head_timer = None
         super().on_headers_complete()
+        if not self.cycle.keep_alive:
+            self.cycle.transport = Parting(self.transport, self.is_sending, self.part)  # type: ignore[assignment]  # all that a cycle needs
 
     def on_chunk_header(self) -> None:
         """Counts what follows as a head until it turns out to be body: these may be the last chunk's trailers."""
@@ -120,12 +124,25 @@ class CappedProtocol(DecliningProtocol):
         if self.linger_timer is not None:
             self.linger_timer.cancel()
             self.linger_timer = None
+        if self.parting:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Reads away a body that was refused unread, for a while."""
         super().on_response_complete()
+        if self.parting:
+            return
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self.linger_timer = self.loop.call_later(LINGER, self.transport.close)
+
+    def is_sending(self) -> bool:
+        """Tells whether the client is still sending a body."""
+        return self.cycle.more_body
+
+    def part(self) -> None:
+        """Closes the connection once the client has sent its body, or in a while."""
+        self.parting = True
+        self.linger_timer = self.loop.call_later(LINGER, self.transport.abort)
 
     def pause_writing(self) -> None:
         """Starts the clock for a client that does not read."""

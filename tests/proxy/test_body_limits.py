@@ -57,6 +57,17 @@ def test_a_body_that_declares_too_much_is_refused_before_it_is_read(
     assert asked(stub) == []
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
+def test_a_refusal_is_read_by_a_client_that_ends_its_connection(small_gateway: GatewayServer, *, chunked: bool) -> None:
+    body = body_of(10 * MEGABYTE)
+    size = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    for _ in range(5):
+        with Client(small_gateway) as client:
+            client.send(head_of(small_gateway, "Connection: close", size))
+            client.send(chunk(body) + b"0\r\n\r\n" if chunked else body)
+            refusal(client.answer(), 413, "payload_too_large")
+
+
 def test_a_body_in_chunks_is_counted(stub: StubProcess, small_gateway: GatewayServer) -> None:
     with Client(small_gateway) as client:
         client.send(head_of(small_gateway, "Transfer-Encoding: chunked"))
