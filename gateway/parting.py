@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Parting:
     """A request's view of its connection when the connection is to end with the answer.
 
-    uvicorn closes it right behind the answer.  While the client is still sending a body that nobody reads, that would be
-    a reset, under which the answer is lost; so our side ends, and the rest waits for the client (`linger`).
+    uvicorn closes it right behind the answer.  While the client is still sending a body that nobody reads, that would
+    be a reset, under which the answer is lost; so our side ends, and the rest waits for the client (`linger`).
     """
 
     def __init__(
