@@ -20,7 +20,7 @@ EVENTS = [path for path in STREAMED if path not in NATIVE]
 @pytest.fixture(scope="module")
 def patient(stub: StubProcess, keys: Keyed) -> Iterator[House]:
     """A gateway that gives signs of life, quickly, and has no long calls."""
-    settings = {"HEARTBEAT": 0.1, "MAX_CALL_SECONDS": 2, "CLIENT_TIMEOUT": 0.5, "UPSTREAM_FIRST_BYTE_TIMEOUT": 1}
+    settings = {"HEARTBEAT": 0.1, "MAX_CALL_SECONDS": 2.5, "CLIENT_TIMEOUT": 0.5, "UPSTREAM_FIRST_BYTE_TIMEOUT": 1.5}
     with opened(stub, keys, APP_ENV="production", TLS="false", MODEL_ALIASES="gpt-4o=stub", **settings) as made:
         yield made
 
@@ -114,13 +114,13 @@ def test_no_call_takes_longer_than_one_may(patient: House) -> None:
         assert "MAX_CALL_SECONDS" in last_words(path, answer.body)[1]
         line = patient.line(answer)
         assert (line["ended"], line["estimated"]) == ("cut", True)
-        assert 1.9 < line["total"] < 10
+        assert 2.4 < line["total"] < 10
         assert 5 < line["completion_tokens"] < 200
     patient.stub.wait_for(lambda stub: len(stub.cancelled()) == len(STREAMED))
 
 
 def test_no_whole_answer_takes_longer_either(patient: House) -> None:
-    drip = "[[chunks=1 size=20000 tcp=500 piece_ms=90]]"
+    drip = "[[chunks=1 size=20000 tcp=500 piece_ms=120]]"
     answer = patient.ask("/api/chat", saying("/api/chat", drip, stream=False))
     assert answer.status == 504
     assert "MAX_CALL_SECONDS" in error_of("/api/chat", answer)[1]
