@@ -33,7 +33,22 @@ SUMS = (
     *TOTAL_BUCKETS,
 )
 PLACES = {name: place for place, name in enumerate(SUMS)}
+REQUESTS, PROMPT, COMPLETION, ESTIMATED, GPU, FIRST_BYTE_TIME, TOTAL_TIME, FIRST_BYTE_BUCKET, FIRST_TOTAL_BUCKET = (
+    PLACES[name]
+    for name in (
+        "requests",
+        "prompt_tokens",
+        "completion_tokens",
+        "estimated_tokens",
+        "gpu_nanoseconds",
+        "first_byte_microseconds",
+        "total_microseconds",
+        "first_byte_0",
+        "total_0",
+    )
+)
 MICRO = 1_000_000
+HOUR = 3600
 EVERYONE = ""  # no key has this id
 
 
@@ -58,40 +73,44 @@ class RollUps(NamedTuple):
 
 def roll_up(records: Iterable[Record]) -> RollUps:
     """Sums records up, each once under its key and once under everyone."""
-    periods: list[defaultdict[Slot, list[int]]] = [defaultdict(lambda: [0] * len(SUMS)) for _ in range(3)]
+    # A record is added once, to its hour; what else there is to sum is made of hours, which are few.
+    hours: dict[tuple[int, str, int | None, str, str, str], list[int]] = {}
     for record in records:
-        added = sums(record)
-        for period, start in zip(periods, starts(record.at), strict=True):
-            own = Slot(start, record.key, record.owner or 0, record.team, record.model, record.route)
-            for slot in (own, Slot(start, EVERYONE, 0, "", record.model, record.route)):
-                add(period[slot], added)
+        place = (int(record.at) // HOUR, record.key, record.owner, record.team, record.model, record.route)
+        sums = hours.get(place)
+        if sums is None:
+            sums = hours[place] = [0] * len(SUMS)
+        count(record, sums)
+    periods: list[defaultdict[Slot, list[int]]] = [defaultdict(lambda: [0] * len(SUMS)) for _ in range(3)]
+    for (hour, key, owner, team, model, route), sums in hours.items():
+        for period, start in zip(periods, starts(hour * HOUR), strict=True):
+            add(period[Slot(start, key, owner or 0, team, model, route)], sums)
+            add(period[Slot(start, EVERYONE, 0, "", model, route)], sums)
     return RollUps(*periods)
 
 
 def starts(at: float) -> tuple[datetime, date, date]:
     """Returns the beginning of a moment's hour, its day, and the first day of its month."""
-    moment = datetime.fromtimestamp(at, UTC)
-    day = moment.date()
-    return moment.replace(minute=0, second=0, microsecond=0), day, day.replace(day=1)
+    hour = datetime.fromtimestamp(int(at) // HOUR * HOUR, UTC)
+    day = hour.date()
+    return hour, day, day.replace(day=1)
 
 
-def sums(record: Record) -> list[int]:
-    """Returns what one call adds."""
-    added = [0] * len(SUMS)
-    added[PLACES["requests"]] = 1
+def count(record: Record, sums: list[int]) -> None:
+    """Adds one call to some sums."""
+    sums[REQUESTS] += 1
     if record.ended in ENDS:
-        added[PLACES[record.ended]] = 1
-    added[PLACES["prompt_tokens"]] = record.prompt_tokens
-    added[PLACES["completion_tokens"]] = record.completion_tokens
+        sums[PLACES[record.ended]] += 1
+    sums[PROMPT] += record.prompt_tokens
+    sums[COMPLETION] += record.completion_tokens
     if record.estimated:
-        added[PLACES["estimated_tokens"]] = record.prompt_tokens + record.completion_tokens
-    added[PLACES["gpu_nanoseconds"]] = record.gpu_nanoseconds
-    added[PLACES["total_microseconds"]] = round(record.total * MICRO)
-    added[PLACES[TOTAL_BUCKETS[bisect_left(TOTAL_BOUNDS, record.total)]]] = 1
+        sums[ESTIMATED] += record.prompt_tokens + record.completion_tokens
+    sums[GPU] += record.gpu_nanoseconds
+    sums[TOTAL_TIME] += round(record.total * MICRO)
+    sums[FIRST_TOTAL_BUCKET + bisect_left(TOTAL_BOUNDS, record.total)] += 1
     if record.first_byte is not None:
-        added[PLACES["first_byte_microseconds"]] = round(record.first_byte * MICRO)
-        added[PLACES[FIRST_BYTE_BUCKETS[bisect_left(FIRST_BYTE_BOUNDS, record.first_byte)]]] = 1
-    return added
+        sums[FIRST_BYTE_TIME] += round(record.first_byte * MICRO)
+        sums[FIRST_BYTE_BUCKET + bisect_left(FIRST_BYTE_BOUNDS, record.first_byte)] += 1
 
 
 def add(into: list[int], added: Sequence[int]) -> None:

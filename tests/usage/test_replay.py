@@ -156,7 +156,7 @@ def test_two_that_apply_the_same_lines_apply_them_once(writer: Writer) -> None:
 
 # Where it dies: the function, and the argument with which it is called then.
 STEPS: dict[str, tuple[Any, str, Any]] = {
-    "records": (applying, "row", None),
+    "records": (applying, "keep", None),
     "hours": (applying, "add", UsageHour),
     "days": (applying, "add", UsageDay),
     "months": (applying, "add", UsageMonth),
