@@ -119,7 +119,7 @@ class Relay:
             if reader.failure is not None:
                 return frames + self.fail(UpstreamRefusal(502, reader.failure, kind="upstream_failed"))
             answer.complete()
-            self.finish(DONE)
+            self.finish(FAILED if reader.failed else DONE)
         return frames
 
     def extend(self, tokens: int) -> bool:

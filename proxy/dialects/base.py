@@ -49,6 +49,7 @@ class Reader:
         self.frames = Frames(self.separator)
         self.rename = renamer(facts.target, facts.model, self.separator) if facts.renamed else None
         self.over = False  # the terminal mark has been read: nothing may follow
+        self.failed = False  # the stream itself said, in an event that passed, that it did not end well
         self.failure: str | None = None  # Ollama reported an error within the stream, in these words
         self.usage = Usage()
         self.events = 0  # frames passed on: about one token each

@@ -99,6 +99,7 @@ class ResponseReader(NamedEventReader):
             self.response = object_of(data_of(frame).get("response"))
         elif name in ("response.completed", "response.failed", "response.incomplete"):
             self.over = True
+            self.failed = name == "response.failed"
             self.usage = usage_of(object_of(data_of(frame).get("response")))
 
     def length_end(self) -> bytes:

@@ -300,6 +300,7 @@ def test_a_response_ends_in_more_than_one_way(name: str) -> None:
     assert passed == event
     assert reader.over
     assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (3, 4)
+    assert reader.failed is (name == "failed")
 
 
 def test_a_messages_estimate_is_not_its_count() -> None:
