@@ -13,6 +13,7 @@ SCOPES = {
     "inference": "ask models and list them",
     "manage": "fetch, make and delete models",
     "keys": "issue and change keys",
+    "metrics": "read the metrics",
 }
 DIALECTS = ("gateway", "ollama", "openai", "anthropic")
 MOST_PARTS = 100

@@ -39,6 +39,13 @@ class AddressNotAllowed(Refusal):
         super().__init__(403, "This key may not be used from your address: ask the operator to allow it.")
 
 
+class ScopeLacking(Refusal):
+    """The key lacks the scope that the endpoint needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(403, f"This key lacks the scope {scope!r}: ask the operator for a key that has it.")
+
+
 class KeyEnded(Refusal):
     """The key was good when the call began, and is no longer."""
 

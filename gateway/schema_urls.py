@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
+from apikeys import urls as key_urls
 from proxy import urls
 from proxy.lane import VIEWS
 from proxy.openapi.generator import RouteSchema
@@ -28,5 +29,6 @@ in_order = dict.fromkeys(route.path for route in ROUTES)
 urlpatterns = [
     *(path(name.removeprefix("/"), described(VIEWS[name]).as_view()) for name in in_order),
     *urls.urlpatterns,
+    *key_urls.urlpatterns,
     *usage_urls.urlpatterns,
 ]

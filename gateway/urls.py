@@ -16,6 +16,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("gateway/favicon.svg"), permanent=True)),
     path("admin/", admin.site.urls),
     path("", include("proxy.urls")),
+    path("", include("apikeys.urls")),
     path("", include("usage.urls")),
 ]
 

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             name="scopes",
             field=models.CharField(
                 default="inference",
-                help_text="What the key is good for: inference, manage, keys; separated by commas.",
+                help_text="What the key is good for, separated by commas.",
                 max_length=100,
                 validators=[apikeys.lists.known_scopes],
             ),

@@ -74,7 +74,7 @@ class Key(db.Model):
         max_length=100,
         default="inference",
         validators=[lists.known_scopes],
-        help_text="What the key is good for: inference, manage, keys; separated by commas.",
+        help_text="What the key is good for, separated by commas.",
     )
     models = db.TextField(
         blank=True,

@@ -1,0 +1,87 @@
+"""What the API's schema says of the endpoints for keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from apikeys.api.serializers import KeyChanges, KeyFields, KeyIssued, KeyPage, KeyShown, Rotation
+
+TAGS = ["Keys and usage"]
+TEXT = {"type": "string"}
+NEEDS = "Needs a key with the scope `keys`."
+
+
+def error(says: str) -> OpenApiResponse:
+    """Describes a refusal."""
+    return OpenApiResponse({"type": "object", "properties": {"error": TEXT, "message": TEXT}}, says)
+
+
+ALWAYS = {
+    401: error("No key, or one that is not valid."),
+    403: error("The key may not do this, or not from this address, or would give more than it has."),
+    503: error("The database is away."),
+}
+BODY = {400: error("The body is not what it must be: the message says where.")}
+ONE = {404: error("No key has this id.")}
+FINAL = {409: error("The key is revoked, and stays as it is.")}
+
+OWN: dict[str, Any] = {
+    "operation_id": "get_api_v1_key",
+    "summary": "What this key is and may do",
+    "description": "For any key: what it is, until when, what it may do, and its limits.",
+    "tags": TAGS,
+    "responses": {200: KeyShown, **ALWAYS},
+}
+LIST: dict[str, Any] = {
+    "operation_id": "get_api_v1_keys",
+    "summary": "List the keys",
+    "description": f"The newest first, in pages. {NEEDS} One that has a team or an owner sees those keys alone.",
+    "tags": TAGS,
+    "parameters": [
+        OpenApiParameter("team", str, description="Only keys of this team"),
+        OpenApiParameter("owner", str, description="Only keys of this user"),
+        OpenApiParameter("page_size", int, description="Keys of one answer, 100 if not given, 500 at most"),
+        OpenApiParameter("after", str, description="Where a page begins: take it from `next`"),
+    ],
+    "responses": {200: KeyPage, 400: error("The query is not understood."), **ALWAYS},
+}
+ISSUE: dict[str, Any] = {
+    "operation_id": "post_api_v1_keys",
+    "summary": "Issue a key",
+    "description": f"`key` in the answer is the secret: it is shown this once. {NEEDS} It can't give more than it has.",
+    "tags": TAGS,
+    "request": KeyFields,
+    "responses": {201: KeyIssued, **BODY, **ALWAYS},
+}
+SHOW: dict[str, Any] = {
+    "operation_id": "get_api_v1_keys_id",
+    "summary": "Show a key",
+    "description": NEEDS,
+    "tags": TAGS,
+    "responses": {200: KeyShown, **ALWAYS, **ONE},
+}
+CHANGE: dict[str, Any] = {
+    "operation_id": "patch_api_v1_keys_id",
+    "summary": "Change a key",
+    "description": f"What is left out stays as it is; all servers obey within a second. {NEEDS}",
+    "tags": TAGS,
+    "request": KeyChanges,
+    "responses": {200: KeyShown, **BODY, **ALWAYS, **ONE, **FINAL},
+}
+REVOKE: dict[str, Any] = {
+    "operation_id": "delete_api_v1_keys_id",
+    "summary": "Revoke a key",
+    "description": f"For good: all servers refuse it within a second, and what it is doing is cut. {NEEDS}",
+    "tags": TAGS,
+    "responses": {200: KeyShown, **ALWAYS, **ONE},
+}
+ROTATE: dict[str, Any] = {
+    "operation_id": "post_api_v1_keys_id_rotate",
+    "summary": "Give a key a new secret",
+    "description": f"The old one stays good for `grace` seconds, a day if not given; two live at most. {NEEDS}",
+    "tags": TAGS,
+    "request": Rotation,
+    "responses": {200: KeyIssued, **BODY, **ALWAYS, **ONE, **FINAL},
+}
