@@ -100,7 +100,15 @@ def asked(question: Question) -> QuerySet[UsageDay]:
         rows = rows.filter(key=EVERYONE)
     elif "key" not in question.only:
         rows = rows.exclude(key=EVERYONE)
-    return rows.filter(**{COLUMNS[name]: value for name, value in question.only.items()})
+    only = dict(question.only)
+    if "model" in only:
+        rows = rows.filter(model__in=spellings(only.pop("model")))
+    return rows.filter(**{COLUMNS[name]: value for name, value in only.items()})
+
+
+def spellings(model: str) -> list[str]:
+    """Returns how a model may be written in a roll-up: without a tag, a name means the tag `latest`."""
+    return [model] if ":" in model else [model, f"{model}:latest"]
 
 
 def behind(columns: Iterable[str], values: Iterable[Any]) -> Q:
