@@ -13,7 +13,6 @@ from apikeys.keys import find_id
 from benchmarks.stub_client import StubProcess
 from tests.apikeys.dialects import ENDPOINTS, ask
 from tests.harness import GatewayServer, wait_until
-from tests.postgres import Postgres, binaries
 from tests.proxy.wire import Client
 
 SECOND = 1.0
@@ -45,18 +44,6 @@ def servers(stub: StubProcess, folder: Path, database: str | None) -> Iterator[P
         settings = {"DATABASE_URL": one.settings["DATABASE_URL"]}
         with GatewayServer(ollama_url=stub.url, folder=folder / "two", fresh=True, **settings) as other:
             yield Pair(one, other)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of our own."""
-    if binaries() is None:
-        pytest.skip("PostgreSQL is not installed here, or nobody may run it: see .ci/run")
-    cluster = Postgres()
-    try:
-        yield cluster.start()
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
