@@ -9,7 +9,7 @@ from django.utils import timezone
 from usage.models import UsageRecord
 
 # Records a transaction: a few milliseconds of SQLite's one write lock.
-PORTION = 500
+PORTION = 200
 
 
 def cutoff(days: int) -> datetime:

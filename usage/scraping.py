@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-from functools import cache
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from apikeys.authentication import APIKeyAuthentication
-from apikeys.permissions import HasAPIKey
+from apikeys.permissions import HasAPIKey, permit, within
 from apikeys.principal import Principal
 from gateway.rest import AsyncAPIView, Refusal
 from usage.metrics import metrics
@@ -29,29 +28,15 @@ class MayReadMetrics(HasAPIKey):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Returns True; raises NotAuthenticated, or Refusal for a key without the scope."""
-        if listed(request.META.get("REMOTE_ADDR", "")):
+        address = request.META.get("REMOTE_ADDR", "")
+        if within(address, tuple(settings.ENV.METRICS_ADDRESSES)):
             return True
         super().has_permission(request, view)
-        if isinstance(request.user, Principal) and "metrics" not in request.user.scopes:
-            raise Refusal(403, "This key may not read the metrics: it needs the scope `metrics`.")
+        if isinstance(request.user, Principal):
+            if "metrics" not in request.user.scopes:
+                raise Refusal(403, "This key may not read the metrics: it needs the scope `metrics`.")
+            permit(replace(request.user, routes=()), "/metrics", "gateway", address)
         return True
-
-
-def listed(address: str) -> bool:
-    """Tells whether an address is among METRICS_ADDRESSES."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    # A socket that listens for both families writes 192.0.2.7 as ::ffff:192.0.2.7.
-    plain = getattr(parsed, "ipv4_mapped", None) or parsed
-    return any(plain in network for network in networks(tuple(settings.ENV.METRICS_ADDRESSES)))
-
-
-@cache
-def networks(texts: tuple[str, ...]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Returns networks, read once."""
-    return [ipaddress.ip_network(text) for text in texts]
 
 
 class MetricsView(AsyncAPIView):

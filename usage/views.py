@@ -13,7 +13,7 @@ from drf_spectacular.utils import extend_schema
 
 from apikeys.authentication import APIKeyAuthentication
 from apikeys.models import Key
-from apikeys.permissions import HasAPIKey
+from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, Refusal
 from usage.asking import Asked, asked, cursor
 from usage.limits import Room, limits
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Subject = tuple[str, int | None, str]
 
+PATH = "/api/v1/usage"
 AWAY = "The account can't be read at the moment: try again in a few seconds."
 
 
@@ -40,7 +41,12 @@ class UsageView(AsyncAPIView):
     async def get(self, request: HttpRequest) -> HttpResponse:
         """Answers with the lines of a report, their sum, and the limits of the key that they are about."""
         principal: Principal = request.user  # type: ignore[assignment]  # who the authenticator found
+        address = request.META.get("REMOTE_ADDR", "")
+        # Its own usage is open to every key, though from its addresses only.
+        permit(replace(principal, routes=()), PATH, "gateway", address)
         wanted = asked(request.GET.dict(), principal)
+        if not wanted.own:
+            permit(principal, PATH, "gateway", address)
         try:
             whose = subject(principal) if wanted.own else await sync_to_async(subject_of)(wanted)
             # The ledger is the event loop's own: it is asked here, in no other thread.

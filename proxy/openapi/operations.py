@@ -28,6 +28,7 @@ GROUPS = {
     "ollama": ("Ollama API", "Ollama's own paths: for its command line and its client libraries."),
     "openai": ("OpenAI API", "For OpenAI's client libraries, and all that speak like them."),
     "anthropic": ("Anthropic API", "For Anthropic's client libraries, and all that speak like them."),
+    "account": ("Keys and usage", "What a key may do and has used; with the scope `keys`, for all keys."),
     "service": ("About this gateway", "Open to everybody: no key is needed."),
 }
 OF_BODIES = (400, 413, 415)

@@ -17,8 +17,7 @@ store([read(line.encode()) for line in json.loads({lines!r})])
 """
 ISSUE = """
 from apikeys.models import Key
-key, secret = Key.objects.issue(label={label!r})
-Key.objects.filter(pk=key.pk).update(scopes={scopes!r})
+key, secret = Key.objects.issue(label={label!r}, scopes={scopes!r})
 print("issued", key.key_id, secret)
 """
 DAY = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()

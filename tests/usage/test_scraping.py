@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.harness import GatewayServer
+from tests.harness import GatewayServer, wait_until
 from tests.usage.filled import issue
 
 
@@ -28,6 +28,20 @@ def test_a_key_with_the_scope_reads_them(make_gateway: Callable[..., GatewayServ
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "# TYPE ollama_gateway_requests_total counter" in answer.text.splitlines()
     assert answer.text.endswith("\n")
+
+
+def test_a_key_bound_to_other_addresses_reads_nothing(make_gateway: Callable[..., GatewayServer]) -> None:
+    server = make_gateway()
+    key_id, secret = issue(server, "prometheus", "metrics")
+    server.manage(
+        "shell",
+        "-c",
+        f"from apikeys.models import Key; Key.objects.filter(key_id={key_id!r}).update(addresses='192.0.2.1')",
+    )
+    for path in ("/metrics", "/api/v1/usage"):
+        wait_until(
+            lambda path=path: httpx.get(f"{server.url}{path}", headers={"X-API-Key": secret}).status_code == 403, 5
+        )
 
 
 def test_a_listed_address_needs_no_key(make_gateway: Callable[..., GatewayServer]) -> None:
