@@ -41,7 +41,7 @@ class KeyAdmin(Stepping, KeyModelAdmin):
     list_select_related = ("owner",)
     list_filter = (StateFilter, OwnerFilter, TeamFilter, ModelFilter)
     list_filter_submit = False
-    list_per_page = 50
+    list_per_page = 25
     # Counting what nobody asked for takes longer than the page.
     show_full_result_count = False
     search_fields = ("label", "key_id")
