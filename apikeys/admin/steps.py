@@ -17,11 +17,11 @@ class Step:
 
     name: str
     verb: str
-    icon: str
     question: str
     done: str
     nothing: str
     danger: bool
+    final: bool = False
     choose: Callable[[KeyQuerySet], KeyQuerySet]
     do: Callable[[KeyQuerySet], int]
 
@@ -33,19 +33,18 @@ class Step:
 REVOKE = Step(
     name="revoke",
     verb="Revoke",
-    icon="block",
     question="will be refused within a second, for good: a revoked key cannot be brought back, only replaced by a new "
     "one. What it is doing now is cut.",
     done="Revoked {keys}: refused everywhere within a second.",
     nothing="These keys are revoked already.",
     danger=True,
+    final=True,
     choose=lambda keys: keys.not_revoked(),
     do=lambda keys: keys.revoke(),
 )
 DISABLE = Step(
     name="disable",
     verb="Disable",
-    icon="pause_circle",
     question="will be refused within a second, until enabled again. What it is doing now is cut.",
     done="Disabled {keys}: refused everywhere within a second.",
     nothing="These keys are disabled or revoked already.",
@@ -56,7 +55,6 @@ DISABLE = Step(
 ENABLE = Step(
     name="enable",
     verb="Enable",
-    icon="play_circle",
     question="will work again within a second, as before.",
     done="Enabled {keys}: accepted again within a second.",
     nothing="None of these keys is disabled; a revoked one stays revoked.",
@@ -64,4 +62,4 @@ ENABLE = Step(
     choose=lambda keys: keys.not_revoked().filter(enabled=False),
     do=lambda keys: keys.enable(),
 )
-STEPS = {step.name: step for step in (REVOKE, DISABLE, ENABLE)}
+STEPS = {step.name: step for step in (DISABLE, ENABLE, REVOKE)}

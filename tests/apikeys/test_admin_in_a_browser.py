@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,46 +97,77 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def copied(page: Page) -> str:
+    """Copies the secret with the page's button, and returns what the clipboard has then."""
+    page.get_by_role("button", name="Copy key").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
-def test_a_key_is_issued_copied_used_and_revoked(
-    gateway: GatewayServer, page: Page, picture: Callable[[str], None]
-) -> None:
-    page.get_by_role("link", name="API keys", exact=True).click()
+def test_the_operators_day(gateway: GatewayServer, page: Page, picture: Callable[[str], None]) -> None:
+    keys = f"{gateway.url}/admin/apikeys/key/"
+    page.goto(keys)
     page.get_by_role("link", name="Issue a key").click()
     page.get_by_label("Label").fill("Ana's laptop")
+    page.get_by_role("textbox", name="Models").fill("mistral")
     picture("issue")
     page.get_by_role("button", name="Issue key").click()
 
-    page.get_by_role("button", name="Copy key").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    secret = page.evaluate("navigator.clipboard.readText()")
+    secret = copied(page)
     picture("issued")
     assert fits(page)
     assert secret == page.locator("#secret").inner_text()
-    page.get_by_role("button", name="Copy command").click()
-    wait_until(lambda: "curl" in page.evaluate("navigator.clipboard.readText()"), 5)
-    assert secret in page.evaluate("navigator.clipboard.readText()")
+    for snippet, words in (("curl", "curl -N"), ("OpenAI SDK", "OpenAI("), ("ollama CLI", "ollama run")):
+        page.get_by_role("button", name=f"Copy {snippet}").click()
+        wait_until(lambda words=words: words in page.evaluate("navigator.clipboard.readText()"), 5)
+        assert secret in page.evaluate("navigator.clipboard.readText()")
     assert status(gateway, secret) == 200
 
     # A reload neither shows it again nor issues another one.
     page.reload()
-    expect(page.get_by_text("Ana's laptop").first).to_be_visible()
+    expect(page.get_by_text("May use mistral, from anywhere.")).to_be_visible()
     assert secret.split("_")[2] not in page.content()
+    assert fits(page)
     picture("key")
+    key_page = page.url
 
-    page.get_by_role("link", name="Revoke").click()
+    page.get_by_role("link", name="Rotate", exact=True).click()
+    picture("rotate")
+    page.get_by_role("button", name="Rotate this key").click()
+    second = copied(page)
+    assert second != secret
+    assert [status(gateway, one) for one in (secret, second)] == [200, 200]
+    picture("rotated")
+
+    for name, expected in (("Disable", 401), ("Enable", 200)):
+        page.goto(key_page)
+        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("button", name=f"{name} this key").click()
+        expect(page.get_by_text(f"{name}d Ana's laptop")).to_be_visible()
+        wait_until(lambda expected=expected: status(gateway, second) == expected, 1.0)
+
+    page.get_by_role("link", name="Revoke", exact=True).click()
+    expect(page.get_by_text("cannot be brought back")).to_be_visible()
+    assert fits(page)
     picture("revoke")
     page.get_by_role("button", name="Revoke this key").click()
     expect(page.get_by_text("Revoked Ana's laptop")).to_be_visible()
-    wait_until(lambda: status(gateway, secret) == 401, 1.0)
+    for one in (secret, second):
+        wait_until(lambda one=one: status(gateway, one) == 401, 1.0)
     picture("revoked")
-    expect(page.get_by_role("link", name="Revoke", exact=True)).to_have_count(0)
+    for gone in ("Revoke", "Rotate", "Disable", "Enable"):
+        expect(page.get_by_role("link", name=gone, exact=True)).to_have_count(0)
     expect(page.get_by_role("button", name="Save")).to_have_count(0)
 
-    page.goto(f"{gateway.url}/admin/apikeys/key/?q={secret.split('_')[1]}")
+    key_id = secret.split("_")[1]
+    page.goto(f"{keys}?q={key_id}")
     expect(page.locator(".key-state")).to_have_text("revoked")
-    page.goto(f"{gateway.url}/admin/apikeys/key/")
-    picture("list")
+    assert fits(page)
+    page.goto(f"{gateway.url}/admin/apikeys/auditentry/?q={key_id}")
+    expect(page.locator(".key-state")).to_have_text(["revoked", "enabled", "disabled", "rotated", "issued"])
+    picture("audit")
 
 
 def test_several_keys_are_revoked_at_once(gateway: GatewayServer, page: Page, picture: Callable[[str], None]) -> None:
@@ -147,12 +179,25 @@ def test_several_keys_are_revoked_at_once(gateway: GatewayServer, page: Page, pi
     for secret in secrets:
         page.get_by_role("row").filter(has_text=secret.split("_")[1]).get_by_role("checkbox").check()
     page.locator("select[name=action]").select_option(label="Revoke selected API keys")
-    page.get_by_role("button", name="Go").click()
+    page.get_by_role("button", name="Run").click()
     picture("revoke-many")
     page.get_by_role("button", name="Revoke 2 keys").click()
     expect(page.get_by_text("Revoked 2 keys")).to_be_visible()
     for secret in secrets:
         wait_until(lambda secret=secret: status(gateway, secret) == 401, 1.0)
+
+
+def test_a_key_is_issued_and_revoked_with_the_keyboard_alone(gateway: GatewayServer, page: Page) -> None:
+    page.goto(f"{gateway.url}/admin/apikeys/key/add/")
+    page.get_by_label("Label").focus()
+    page.keyboard.type("typed")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copy key").press("Enter")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.get_by_role("link", name=re.compile("^This key")).press("Enter")
+    page.get_by_role("link", name="Revoke", exact=True).first.press("Enter")
+    page.get_by_role("button", name="Revoke this key").press("Enter")
+    expect(page.get_by_text("Revoked typed")).to_be_visible()
 
 
 def test_the_key_can_be_copied_without_a_clipboard(gateway: GatewayServer, page: Page) -> None:
