@@ -56,3 +56,15 @@ def append_missing(descriptor: int) -> None:
     if os.write(descriptor, text) != len(text):
         os.ftruncate(descriptor, size)
         raise OSError("the disk is full")
+
+
+def replace(values: dict[str, str]) -> None:
+    """Gives settings other values in `.env`, whole or not at all; the rest of it stays.  Raises OSError."""
+    path = env_file()
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if line.partition("=")[0].strip() not in values]
+    scratch = path.with_name(f".{path.name}.new")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("".join(f"{line}\n" for line in (*kept, *(f"{name}={value}" for name, value in values.items()))))
+    scratch.replace(path)

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer, remove_template
+from tests.postgres import Postgres, binaries
 
 # A shared machine decides how long an example takes; a deadline would make that a failure.
 hypothesis_settings.register_profile("gateway", deadline=None, print_blob=True)
@@ -64,3 +65,15 @@ def make_gateway(stub: StubProcess) -> Iterator[Callable[..., GatewayServer]]:
     """
     with ExitStack() as servers:
         yield lambda **settings: servers.enter_context(GatewayServer(**{"ollama_url": stub.url, **settings}))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of the tests' own; whoever stops it starts it again."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL is not installed here, or nobody may run it: see .ci/run")
+    cluster = Postgres()
+    try:
+        yield cluster.start()
+    finally:
+        cluster.remove()

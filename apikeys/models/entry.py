@@ -62,5 +62,5 @@ class AuditEntry(models.Model):
 
 
 def iso(moment: datetime) -> str:
-    """Returns a moment as it is sealed, the same whatever the database returns it as."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    """Returns a moment as it is sealed: to the millisecond, which every database and every backup keeps."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
