@@ -22,6 +22,8 @@ def prepare(say: Callable[[str], None]) -> None:
 
     Raises DatabaseError when the database can't be used.
     """
+    if connection.vendor == "sqlite":
+        create_private(Path(connection.settings_dict["NAME"]))
     if not missing_migrations():
         return
     with locked(folder()):
@@ -33,16 +35,18 @@ def prepare(say: Callable[[str], None]) -> None:
 
 def missing_migrations() -> int:
     """Returns how many migrations are not applied."""
-    if connection.vendor == "sqlite":
-        create_private(Path(connection.settings_dict["NAME"]))
     executor = MigrationExecutor(connection)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def create_private(path: Path) -> None:
-    """Creates the file when it is absent; others on this machine need not read names, sessions and digests."""
+    """Creates the file when it is absent; others on this machine need not read names, sessions and digests.
+
+    A file that is there is never opened here: closing it would drop all locks that SQLite holds on it in this process
+    (POSIX), and the next command to end would take the write-ahead log from under the running server.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
     except OSError:
         # Opening the database fails next, and says so.
         return

@@ -55,6 +55,11 @@ class Refusal(exceptions.APIException):
         self.headers = headers
         self.hint = ""  # a sentence more, for a dialect that has room for it
 
+    @property
+    def is_fault(self) -> bool:
+        """Tells whether it is our doing, or Ollama's, and not the caller's."""
+        return self.status_code >= 500  # noqa: PLR2004 -- HTTP's classes
+
 
 def refusal_of(error: BaseException) -> Refusal:
     """Turns any exception into the refusal that its client sees; what nobody foresaw is logged and becomes a 500."""

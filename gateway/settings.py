@@ -119,7 +119,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
-DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "Y-m-d", "H:i", "Y-m-d H:i"
+FORMAT_MODULE_PATH = ["gateway.formats"]
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
@@ -178,7 +178,12 @@ CORS_ALLOW_HEADERS = [
     "anthropic-dangerous-direct-browser-access",
     "anthropic-version",
 ]
-CORS_EXPOSE_HEADERS = ["request-id", "retry-after", "x-gateway-changed", "x-request-id", "x-should-retry"]
+CORS_EXPOSE_HEADERS = [
+    *("request-id", "retry-after", "x-gateway-changed", "x-request-id", "x-should-retry"),
+    *("ratelimit", "ratelimit-policy"),
+    *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
+    *(f"anthropic-ratelimit-{of}-{what}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
+]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ class ClientGone(asyncio.CancelledError):
     """The client left while it was sending; this ends a call as its leaving at any other moment does."""
 
 
+# One key's bodies take this part of all memory for bodies at most, so that none of them starves the others.
+PART_OF_ONE_KEY = 4
+
+
 class Bodies:
     """Reads bodies, and bounds each of them, their sum in memory, and the time that a client may pause.
 
@@ -28,6 +33,7 @@ class Bodies:
         self.total = total
         self.pause = pause
         self.held = 0
+        self.held_by: Counter[str] = Counter()
 
     async def read(self, call: Call, request: LaneRequest) -> bytes:
         """Reads a request's body.
@@ -41,7 +47,7 @@ class Bodies:
         declared = request.META.get("CONTENT_LENGTH") or "0"
         if not declared.isdigit() or int(declared) > limit:
             raise BodyTooLarge(limit)
-        share = Share(self, limit)
+        share = call.share = Share(self, limit, call.principal.key_id if call.principal is not None else "")
         call.holds.append(share)
         parts: list[bytes] = []
         while True:
@@ -66,21 +72,28 @@ class Bodies:
 class Share:
     """One call's part of all bodies in memory, given back when the call ends."""
 
-    def __init__(self, bodies: Bodies, limit: int) -> None:
+    def __init__(self, bodies: Bodies, limit: int, key_id: str) -> None:
         self.bodies = bodies
         self.limit = limit
+        self.key_id = key_id
         self.size = 0
 
     def take(self, size: int) -> None:
         """Counts bytes in; raises BodyTooLarge for too many of one, Busy for too many of all."""
         if self.size + size > self.limit:
             raise BodyTooLarge(self.limit)
-        if self.bodies.held + size > self.bodies.total:
+        bodies = self.bodies
+        most = max(bodies.total // PART_OF_ONE_KEY, bodies.limit)
+        if bodies.held + size > bodies.total or bodies.held_by[self.key_id] + size > most:
             raise Busy
-        self.bodies.held += size
+        bodies.held += size
+        bodies.held_by[self.key_id] += size
         self.size += size
 
     def close(self) -> None:
         """Gives everything back."""
         self.bodies.held -= self.size
+        self.bodies.held_by[self.key_id] -= self.size
+        if not self.bodies.held_by[self.key_id]:
+            del self.bodies.held_by[self.key_id]
         self.size = 0

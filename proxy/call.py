@@ -106,6 +106,7 @@ class Call:
         "request_id",
         "route",
         "settled",
+        "share",
         "started",
         "task",
         "timeout",
@@ -128,6 +129,7 @@ class Call:
         self.admission: Admission | None = None
         self.settled = False
         self.holds: list[Closes] = []
+        self.share: Closes | None = None  # of the memory for bodies; given back when the body was sent on
         self.refusal: Refusal | None = None
         self.watcher: asyncio.Task[None] | None = None
         # The call is cut with the refusal `timeout()` once the clock passes `deadline` (proxy/live.py looks).

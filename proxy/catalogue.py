@@ -87,18 +87,9 @@ class Catalogue:
 
 async def models_of(upstream: Upstream) -> list[dict[str, Any]]:
     """Asks Ollama for its models.  Raises UpstreamError, httpx.TransportError, or ValueError for what is no list."""
-    answer = await upstream.send("GET", "/api/tags")
-    try:
-        body = b""
-        async for chunk in answer.chunks:
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise ValueError("too long")
-        answer.complete()
-    finally:
-        answer.close()
+    status, body = await upstream.small("/api/tags", MAX_BYTES)
     models = object_of(orjson.loads(body)).get("models")
-    if answer.status != HTTPStatus.OK or not isinstance(models, list):
+    if status != HTTPStatus.OK or not isinstance(models, list):
         raise ValueError("no list")  # an error is not an Ollama without cloud models
     return [model for model in models if isinstance(model, dict)]
 

@@ -25,7 +25,9 @@ LOAD_FIELDS = ("shift", "_debug_render_only")
 # A shorter keep_alive, in seconds, is as good as an unload.
 SHORTEST = 1.0
 
-DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+# A Go duration's parts; no digit can belong to two of them, so that no text takes long to refuse.
+DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+LONGEST_DURATION = 64
 NANOSECOND = 1e-9
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -98,7 +100,7 @@ def seconds_of(keep_alive: object) -> float | None:
     """
     if is_number(keep_alive):
         return whole_nanoseconds(keep_alive)
-    if not isinstance(keep_alive, str):
+    if not isinstance(keep_alive, str) or len(keep_alive) > LONGEST_DURATION:
         return None
     sign = -1.0 if keep_alive.startswith("-") else 1.0
     text = keep_alive.lstrip("+-")

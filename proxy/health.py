@@ -60,18 +60,9 @@ pulse = Pulse()
 
 async def version_of_ollama() -> str:
     """Asks Ollama for its version; raises UpstreamError, httpx.TransportError, or ValueError for what is no version."""
-    answer = await running.upstream.send("GET", "/api/version")
-    try:
-        body = b""
-        async for chunk in answer.chunks:
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise ValueError("too long")
-        answer.complete()
-    finally:
-        answer.close()
+    status, body = await running.upstream.small("/api/version", MAX_BYTES)
     said = orjson.loads(body)
-    version = said.get("version") if answer.status == 200 and isinstance(said, dict) else None  # noqa: PLR2004 -- OK
+    version = said.get("version") if status == 200 and isinstance(said, dict) else None  # noqa: PLR2004 -- OK
     if not isinstance(version, str):
         raise ValueError("no version")  # noqa: TRY004 -- what came is wrong, whatever its type
     return version[:MAX_VERSION]

@@ -39,16 +39,19 @@ class ModelName:
         return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
 
 
-@lru_cache(maxsize=1024)
 def readings(text: str) -> tuple[ModelName, ...]:
     """Returns every model that some version of Ollama takes this spelling for; nothing where it is no name.
 
     There is more than one only for the suffixes `:local` and `:cloud`: a source since 0.17, a tag before.  The first is
     what today's Ollama takes, but for a cloud model, which keeps its suffix to be told from the local one.
     """
-    plain = text.strip().lower()
-    if len(plain) > MAX_NAME or not text.isascii():
-        return ()
+    # Before anything is kept: a client may send a name of megabytes.
+    return readings_of(text.strip().lower()) if len(text) <= MAX_NAME and text.isascii() else ()
+
+
+@lru_cache(maxsize=1024)
+def readings_of(plain: str) -> tuple[ModelName, ...]:
+    """Returns the same of a plain spelling."""
     name, _, source = plain.rpartition(":")
     found = [parse(plain, cloud=plain.endswith("-cloud") and ":" in plain)]
     if source == "local" and name:

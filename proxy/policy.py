@@ -12,7 +12,7 @@ from proxy import strictjson
 from proxy.clamps import Clamps, drop, seconds_of
 from proxy.estimate import characters, tokens_of
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
-from proxy.names import matches, readings
+from proxy.names import MAX_NAME, matches, readings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -57,9 +57,10 @@ class Ask:
     changed: list[str] = field(default_factory=list)
 
     def body(self) -> bytes:
-        """Returns the canonical body."""
+        """Returns the canonical body, once: the parsed one, which may be many times as large, is let go."""
+        payload, self.payload = self.payload, {}
         try:
-            return strictjson.dump(self.payload)
+            return strictjson.dump(payload)
         except strictjson.JSONFault as fault:
             raise not_json(fault) from None
 
@@ -93,6 +94,7 @@ def decide(
     CloudRefused.
     """
     one_name(payload)
+    check_lengths(shape, payload)
     asked = ("model" in shape.struct.names and payload.get("model")) or ""
     said = {name: payload[name] for name in MODEL_FIELDS if name in shape.struct.names and payload.get(name)}
     if asked:
@@ -125,6 +127,14 @@ def one_name(payload: dict[str, Any]) -> None:
         raise BadBody("'model' and 'name' differ: send 'model' alone.")
     del payload["name"]
     payload["model"] = legacy
+
+
+def check_lengths(shape: Shape, payload: dict[str, Any]) -> None:
+    """Raises BadBody for a name that is too long to be one, before it is kept or written anywhere."""
+    for name in MODEL_FIELDS:
+        text = payload.get(name)
+        if name in shape.struct.names and isinstance(text, str) and len(text) > MAX_NAME:
+            raise BadBody(f"{text[:80]!r}… is no model name: it is too long.")
 
 
 def permitted(text: Any, said: Any, principal: Principal, policy: Policy, remote: Collection[str]) -> ModelName:

@@ -142,6 +142,8 @@ class Relay:
         self.call.outcome.usage = self.reader.usage
         # Before the last frames leave: what a client has seen to its end is in the account, whatever happens next.
         self.call.settle()
+        # Whoever waits for a turn need not wait for this client to read.
+        self.call.release()
 
 
 class EventStream(StreamingHttpResponse):

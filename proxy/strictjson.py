@@ -16,6 +16,12 @@ import orjson
 MAX_DEPTH = 128
 
 
+# Every object, array and pair becomes some hundred bytes and a fraction of a microsecond of everybody's time: a body of
+# brackets alone would stop all for seconds.  What is large for good reason is long strings, or numbers.
+MAX_CONTAINERS = 200_000
+MAX_ITEMS = 1_000_000
+
+
 class JSONFault(ValueError):
     """The text is not JSON that everyone reads alike; the message says why, without quoting it."""
 
@@ -24,8 +30,11 @@ def parse(raw: bytes) -> Any:
     """Parses UTF-8 JSON.
 
     Raises JSONFault for anything doubtful: invalid UTF-8, duplicate keys at any depth, trailing bytes, NaN and
-    infinities, depth over 128.
+    infinities, depth over 128, more parts than any request has.
     """
+    containers = raw.count(b"[") + raw.count(b"{")
+    if containers > MAX_CONTAINERS or raw.count(b'":') > MAX_CONTAINERS or raw.count(b",") > MAX_ITEMS:
+        raise JSONFault("it has too many parts")
     try:
         value = DECODER.decode(raw.decode())
     except UnicodeDecodeError as error:
@@ -39,7 +48,7 @@ def parse(raw: bytes) -> Any:
     except ValueError:
         raise JSONFault("a number is too long") from None
     # Without this many brackets nothing can be nested too deep, and counting them costs next to nothing.
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and depth(value) > MAX_DEPTH:
+    if containers > MAX_DEPTH and depth(value) > MAX_DEPTH:
         raise JSONFault(f"nested deeper than {MAX_DEPTH} levels")
     return value
 

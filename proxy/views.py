@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from proxy.routes import Route
 
 
-# From this status on it is not the caller's doing.
-FAULT = 500
 # What may be over when the request is sent again, and what will not be.
 PASSING = frozenset({408, 409, 425, 429})
 FINAL = frozenset({501, 505})
@@ -68,7 +66,7 @@ class RelayView(AsyncAPIView):
 def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     """Answers a refusal in a client's dialect."""
     call: Call = request.call
-    call.outcome.ended = REFUSED if refusal.status_code < FAULT else FAILED
+    call.outcome.ended = FAILED if refusal.is_fault else REFUSED
     (metrics.fail if isinstance(refusal, UpstreamError) else metrics.refuse)(refusal.kind)
     surface = surface_of(call.path, request.headers)
     call.dialect = surface.name
@@ -100,7 +98,7 @@ def add_limits(response: HttpResponseBase, call: Call) -> None:
 def is_final(refusal: Refusal) -> bool:
     """Tells whether the same request would fail again; OpenAI's and Anthropic's SDKs repeat any 5xx unless told so."""
     status = refusal.status_code
-    return status in FINAL or refusal.kind in FINAL_KINDS or (status < FAULT and status not in PASSING)
+    return status in FINAL or refusal.kind in FINAL_KINDS or (not refusal.is_fault and status not in PASSING)
 
 
 def view_of(rows: list[Route]) -> type[RelayView]:

@@ -9,9 +9,6 @@ import orjson
 if TYPE_CHECKING:
     from gateway.rest import Refusal
 
-# From this status on it is not the caller's doing.
-FAULT = 500
-
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -32,7 +29,7 @@ class Anthropic:
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""
         status = refusal.status_code
-        kind = TYPES.get(status) or ("invalid_request_error" if status < FAULT else "api_error")
+        kind = TYPES.get(status) or ("api_error" if refusal.is_fault else "invalid_request_error")
         error = {"type": kind, "message": refusal.message}
         return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
 

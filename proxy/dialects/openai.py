@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from gateway.rest import Refusal
 
 # OpenAI's and Ollama's names for families of statuses; what is not here is the caller's fault below 500, else ours.
-# From this status on it is not the caller's doing.
-FAULT = 500
-
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -25,7 +22,7 @@ class OpenAI:
     def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
         """Returns the error body."""
         status = refusal.status_code
-        kind = TYPES.get(status) or ("invalid_request_error" if status < FAULT else "api_error")
+        kind = TYPES.get(status) or ("api_error" if refusal.is_fault else "invalid_request_error")
         return orjson.dumps({"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.kind}})
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:

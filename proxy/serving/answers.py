@@ -46,11 +46,12 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
         response: HttpResponseBase = unloaded(call, route, facts)
         return response
     running.door.admit(call, route, asked)
+    body = asked.body()
     await running.turns.take(call)
     if asked.streamed:
-        response = EventStream(await stream(call, route, facts, asked.body()), route.format.media_type)
+        response = EventStream(await stream(call, route, facts, body), route.format.media_type)
     else:
-        response = single(call, route, facts, await ask_whole(call, route.method, route.upstream, asked.body()))
+        response = single(call, route, facts, await ask_whole(call, route.method, route.upstream, body))
     if asked.changed:
         response.headers[CHANGED] = ", ".join(asked.changed)
     return response

@@ -26,6 +26,8 @@ async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer
     call.outcome.dispatched = True
     answer = await running.upstream.send(method, path, body)
     call.holds.append(answer)
+    if call.share is not None:
+        call.share.close()
     if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
         text = b"" if method == "HEAD" else await whole(answer, call, running.idle)
         call.outcome.ended = REFUSED

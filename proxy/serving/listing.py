@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 async def list_tags(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Serves Ollama's list of its models."""
-    return json(listings.tags(await listed(call, route, request), await sight(request)))
+    return json(listings.tags(await listed(call, route, request), await sight(call)))
 
 
 async def list_running(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Serves Ollama's list of its loaded models."""
-    return json(listings.running_models(await listed(call, route, request), await sight(request)))
+    return json(listings.running_models(await listed(call, route, request), await sight(call)))
 
 
 async def list_models(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Serves the list of models in OpenAI's shape, or Anthropic's."""
-    body = listings.models(await listed(call, route, request), await sight(request))
+    body = listings.models(await listed(call, route, request), await sight(call))
     return json(in_shape(body, request))
 
 
 async def one_model(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Serves one entry of that list; Ollama itself can't tell names with a slash from a path."""
-    body = listings.model(await listed(call, route, request), await sight(request), request.argument)
+    body = listings.model(await listed(call, route, request), await sight(call), request.argument)
     return json(in_shape(body, request))
 
 
@@ -46,10 +46,11 @@ async def listed(call: Call, route: Route, request: LaneRequest) -> bytes:
     return await ask_whole(call, "GET", route.upstream)
 
 
-async def sight(request: LaneRequest) -> Sight:
+async def sight(call: Call) -> Sight:
     """Returns what the caller may see."""
     remote = () if running.policy.allow_cloud else await catalogue.fresh(running.upstream)
-    return Sight(request.user, running.policy, remote)
+    assert call.principal is not None  # noqa: S101 -- the view has authenticated it
+    return Sight(call.principal, running.policy, remote)
 
 
 def in_shape(body: bytes, request: LaneRequest) -> bytes:

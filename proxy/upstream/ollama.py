@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # What a broken answer raises while it is read.
 BROKEN = httpx.TransportError
+# More than the table has; paths with a digest are as many as anybody likes.
+MAX_TARGETS = 64
 NOT_TRUSTED = "No TLS connection to Ollama at {} came about: name its certificate's authority in OLLAMA_CA."
 
 
@@ -64,14 +66,15 @@ class Upstream:
             if method == "POST":
                 headers["Content-Type"] = "application/json"
             target = Target(method, httpx.URL(self.address + path), httpx.Headers(headers))
-            self.targets[method, path] = target
+            if len(self.targets) < MAX_TARGETS:
+                self.targets[method, path] = target
         return target
 
     async def send(self, method: str, path: str, body: Payload = b"") -> Answer:
         """Sends one request; returns when the answer's head is there.
 
-        `path` is one of a fixed set, never made from a client's words.  Nothing is ever sent twice.  Raises
-        UpstreamUnreachable, UpstreamTimeout or UpstreamBroke.
+        `path` is one of the table's; of a client's words only a digest is ever part of it.  Nothing is ever sent twice.
+        Raises UpstreamUnreachable, UpstreamTimeout or UpstreamBroke.
         """
         target = self.target(method, path)
         if isinstance(body, Upload):
@@ -93,6 +96,23 @@ class Upstream:
             raise UpstreamTimeout("UPSTREAM_CONNECT_TIMEOUT", self.connect_timeout) from None
         except httpx.TransportError:
             raise UpstreamBroke from None
+
+    async def small(self, path: str, most: int) -> tuple[int, bytes]:
+        """Asks for something small; returns its status and its body.
+
+        Raises UpstreamError, httpx.TransportError, and ValueError for more than `most` bytes.
+        """
+        answer = await self.send("GET", path)
+        body = bytearray()
+        try:
+            async for chunk in answer.chunks:
+                body += chunk
+                if len(body) > most:
+                    raise ValueError("too long")
+            answer.complete()
+        finally:
+            answer.close()
+        return answer.status, bytes(body)
 
     async def aclose(self) -> None:
         """Closes all connections."""

@@ -187,3 +187,10 @@ def test_whatever_is_asked_the_box_stays_as_it_is(payload: dict[str, Any], longe
     assert payload.get("shift") is None
     options = payload.get("options")
     assert not isinstance(options, dict) or not LOAD_OPTIONS & options.keys()
+
+
+def test_a_long_duration_is_refused_at_once() -> None:
+    # With an ambiguous pattern this takes minutes, and everybody waits.
+    assert seconds_of("1" * 100_000) is None
+    assert seconds_of("1" * 64) is None
+    assert seconds_of("1.5" * 20 + "h") is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.names import matches, readings, same
+from proxy.names import matches, readings, readings_of, same
 
 MISTRAL = [
     "mistral",
@@ -159,3 +159,10 @@ def test_a_full_name_reads_back_as_its_parts(namespace: str, model: str, tag: st
     (name,) = readings(text.upper() if upper else text)
     assert (name.namespace, name.model, name.tag) == (namespace, model, tag)
     assert readings(name.short) == readings(str(name)) == (name,)
+
+
+def test_a_name_of_megabytes_is_not_kept() -> None:
+    readings_of.cache_clear()
+    assert readings(" " * 3_000_000 + "mistral") == ()
+    assert readings("x" * 701) == ()
+    assert readings_of.cache_info().currsize == 0

@@ -158,3 +158,23 @@ def test_a_fault_quotes_no_more_than_a_key() -> None:
     with pytest.raises(JSONFault) as fault:
         parse(b'{"prompt":"my secret" x}')
     assert "secret" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" + b"[]," * 200_000 + b"1]",
+        b"[" + b"{}," * 200_000 + b"1]",
+        b"{" + b",".join(b'"%d":1' % number for number in range(200_001)) + b"}",
+        b"[" + b"1," * 1_000_001 + b"1]",
+    ],
+    ids=["arrays", "objects", "pairs", "items"],
+)
+def test_a_body_of_too_many_parts_is_refused_before_it_is_parsed(raw: bytes) -> None:
+    with pytest.raises(JSONFault, match="too many parts"):
+        parse(raw)
+
+
+def test_a_long_text_is_no_body_of_many_parts() -> None:
+    text = "One, two, three. " * 100_000
+    assert parse(json.dumps({"prompt": text}).encode()) == {"prompt": text}
