@@ -67,22 +67,22 @@ class Ask:
 
 def read(shape: Shape, raw: bytes) -> dict[str, Any]:
     """Parses a body and checks its form.  Raises BadBody with what is wrong and where."""
+    example = shape.required[0] if shape.required else "model"
     if not raw.strip():
-        example = shape.required[0] if shape.required else "model"
         raise BadBody(f'The body is empty: send a JSON object such as {{"{example}": …}}.')
     try:
         payload = strictjson.parse(raw)
     except strictjson.JSONFault as fault:
         raise not_json(fault) from None
     if not isinstance(payload, dict):
-        raise BadBody("The body must be a JSON object.")
+        raise BadBody(f'The body must be a JSON object such as {{"{example}": …}}.')
     shape.check(payload)
     return payload
 
 
 def not_json(fault: strictjson.JSONFault) -> BadBody:
     """Says that a body is not valid JSON, and why."""
-    return BadBody(f"The body is not valid JSON: {fault}.")
+    return BadBody(f"The body is not valid JSON: {fault}. Forms are not taken, only a JSON object.")
 
 
 def decide(

@@ -29,6 +29,7 @@ def server(upstream: FakeUpstream) -> Iterator[GatewayServer]:
 def answering(status: int, body: bytes, kind: str = "application/json") -> bytes:
     return (
         f"HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        "Connection: close\r\n"
         "Set-Cookie: a=b\r\nServer: other\r\nAccess-Control-Allow-Origin: https://evil.example\r\nVia: 1.1 x\r\n\r\n"
     ).encode() + body
 

@@ -22,6 +22,7 @@ from gateway.database import prepare
 from gateway.env import DEFAULT_OLLAMA_URL, Env, load
 from gateway.firstrun import NoPlaceForSecrets, first_run
 from gateway.probe import look
+from usage.sole import NotSole, Sole
 
 PATIENCE = 1  # seconds that an Ollama gets to say who it is; a start does not wait for it
 
@@ -45,10 +46,11 @@ class Command(BaseCommand):
             try:
                 where = listening(settings.ENV.HOST, settings.ENV.PORT)
                 self.check()
+                check_journal(settings.ENV)
                 prepare(self.say)
                 self.greet(where, self.find_ollama(engine))
                 first_run(where, self.stdout)
-            except (CannotListen, EngineError, NoPlaceForSecrets) as error:
+            except (CannotListen, EngineError, NoPlaceForSecrets, NotSole) as error:
                 raise CommandError(str(error)) from None
             except DatabaseError as error:
                 reason = " ".join(str(error).split())
@@ -115,3 +117,15 @@ def use(**given: str | None) -> None:
     settings.ENV = load()
     settings.OLLAMA_URL = settings.ENV.OLLAMA_URL or DEFAULT_OLLAMA_URL
     settings.OLLAMA_MODEL = settings.ENV.OLLAMA_MODEL
+
+
+def check_journal(env: Env) -> None:
+    """Raises NotSole where another process counts the limits, and CommandError for a folder that can't be written."""
+    sole = Sole(env.journal_dir)
+    try:
+        free = sole.take()
+    except OSError as error:
+        raise CommandError(f"JOURNAL_DIR={env.journal_dir} can't be used ({error.strerror}): name a folder.") from None
+    sole.free()
+    if not free and env.LIMITS == "exact":
+        raise NotSole(env.journal_dir)
