@@ -16,6 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from dotenv import dotenv_values
 
 from apikeys.models import Key
+from apikeys.pepper import LOST_PEPPER, pepper_is_lost
 from engine.model import DEMO, SMOLLM2
 from engine.wanted import wanted
 from gateway.checks import is_weak
@@ -119,7 +120,9 @@ def people_and_keys() -> Iterator[Finding]:
     else:
         yield Finding("warn", "admin", "nobody can log in to the admin: `manage.py createsuperuser`")
     usable = Key.objects.usable().count()
-    if usable:
+    if usable and pepper_is_lost():
+        yield Finding("fail", "keys", LOST_PEPPER)
+    elif usable:
         yield Finding("ok", "keys", f"{usable} in use")
     else:
         yield Finding("warn", "keys", "no usable key, so every request is refused: `manage.py createapikey LABEL`")

@@ -83,6 +83,17 @@ def test_a_weak_secret_is_told(app_env: str, level: str, tmp_path: Path, stub: S
     assert "KEY_PEPPER is easy to guess" in found["secrets"][1]
 
 
+def test_a_pepper_that_is_not_the_keys_own_is_told(tmp_path: Path, stub: StubProcess) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    code, found = findings(tmp_path / "one", stub.url, OLLAMA_MODEL="stub", KEY_PEPPER="another-" + "z" * 40)
+    assert code == 1
+    assert found["keys"][0] == "fail"
+    assert "KEY_PEPPER_FALLBACKS" in found["keys"][1]
+    fallbacks = {"KEY_PEPPER": "another-" + "z" * 40, "KEY_PEPPER_FALLBACKS": SECRETS["KEY_PEPPER"]}
+    assert findings(tmp_path / "two", stub.url, OLLAMA_MODEL="stub", **fallbacks)[0] == 0
+
+
 def test_settings_that_contradict_each_other_are_told(tmp_path: Path, stub: StubProcess) -> None:
     _, found = findings(tmp_path, stub.url, HOST="0.0.0.0", APP_ENV="production")
     assert found["gateway.W002"][0] == "warn"

@@ -12,6 +12,7 @@ from django.core.management import BaseCommand, CommandError
 from django.db import DatabaseError
 
 import gateway
+from apikeys.pepper import LOST_PEPPER, pepper_is_lost
 from engine.child import EngineProcess
 from engine.errors import EngineError
 from engine.model import DEMO
@@ -48,6 +49,8 @@ class Command(BaseCommand):
                 self.check()
                 check_journal(settings.ENV)
                 prepare(self.say)
+                if pepper_is_lost():
+                    self.stderr.write(self.style.WARNING(f"{LOST_PEPPER}."))
                 self.greet(where, self.find_ollama(engine))
                 first_run(where, self.stdout)
             except (CannotListen, EngineError, NoPlaceForSecrets, NotSole) as error:
