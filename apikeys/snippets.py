@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from django.conf import settings
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 -- compared with, not bound to
@@ -24,8 +26,19 @@ def curl(secret: str, base_url: str) -> str:
     return " \\\n  ".join(parts)
 
 
-def snippets(secret: str, base_url: str) -> list[tuple[str, str]]:
-    """Returns ways to use a key, each with its name."""
+class Snippet(NamedTuple):
+    """A way to use a key."""
+
+    name: str
+    text: str
+
+    def __repr__(self) -> str:
+        """Names itself alone: Django writes what a template was given into its log of missing variables."""
+        return f"Snippet({self.name!r})"
+
+
+def snippets(secret: str, base_url: str) -> list[Snippet]:
+    """Returns ways to use a key."""
     url = base_url.rstrip("/")
     sdk = (
         "from openai import OpenAI",
@@ -46,4 +59,8 @@ def snippets(secret: str, base_url: str) -> list[tuple[str, str]]:
         f"python3 scripts/ollama_shim.py {url} &",
         f"OLLAMA_HOST=127.0.0.1:11435 ollama run {settings.OLLAMA_MODEL}",
     )
-    return [("curl", curl(secret, base_url)), ("OpenAI SDK", "\n".join(sdk)), ("ollama CLI", "\n".join(cli))]
+    return [
+        Snippet("curl", curl(secret, base_url)),
+        Snippet("OpenAI SDK", "\n".join(sdk)),
+        Snippet("ollama CLI", "\n".join(cli)),
+    ]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path
@@ -43,7 +44,6 @@ class TrailAdmin(TrailModelAdmin):
     list_display_links = None
     list_filter = ("action",)
     list_per_page = 50
-    show_full_result_count = False
     search_fields = ("=key_id", "actor")
     search_help_text = "Id of a key, or who did it"
 
@@ -75,8 +75,8 @@ class TrailAdmin(TrailModelAdmin):
         rows = (
             (
                 name.removesuffix("_id").removesuffix("_at").replace("_", " "),
-                "" if before is None else f"{shown(before)} → ",
-                shown(after),
+                "" if before is None else f"{shown(before, name)} → ",
+                shown(after, name),
             )
             for name, (before, after) in json.loads(entry.changes).items()
         )
@@ -125,10 +125,13 @@ def as_json(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
-def shown(value: object) -> str:
+def shown(value: object, name: str) -> str:
     """Returns a field's value for people."""
     if value in (None, ""):
         return "–"
+    if name == "owner_id":
+        owner = get_user_model().objects.filter(pk=int(str(value))).first()
+        return owner.get_username() if owner else f"user {value}"
     if isinstance(value, dict):
         return ", ".join(f"{amount} {name.replace('_', ' ')}" for name, amount in value.items()) or "–"
     return PRECISE.sub(r"\1", str(value))
