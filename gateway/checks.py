@@ -60,7 +60,7 @@ def production(env: Env) -> Iterator[CheckMessage]:
             yield Error(
                 f"{name} is too easy to guess for production.",
                 hint=f"Use at least {SHORTEST_SECRET} random characters; without one, a start writes one into .env. "
-                "A changed KEY_PEPPER ends all keys.",
+                "A changed KEY_PEPPER ends all keys, unless KEY_PEPPER_FALLBACKS has the former one.",
                 id="gateway.E001",
             )
 

@@ -49,6 +49,7 @@ HTTP_CLIENT_PACKAGE = "proxy.upstream"
 
 # Modules that are arithmetic on plain values: usable and testable without Django, without a loop, without a network.
 PURE = (
+    "apikeys.chain",
     "apikeys.keys",
     "apikeys.keyring",
     "apikeys.principal",
