@@ -8,25 +8,33 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.ahead import AheadProtocol
 from gateway.parting import Parting
 from gateway.requestid import new_request_id
 from gateway.rest import Refusal, error_body
-from gateway.upgrade import DecliningProtocol
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 # What a refused request still sends is read away this long, in seconds, so that the client gets to see its answer.
 LINGER = 5.0
 # A header's colon, space and line end.
 FIELD_OVERHEAD = 4
+# More fields than any client needs; many small ones cost more than their bytes.
+MOST_FIELDS = 200
 
 
 class HeadTooLarge(Exception):
-    """A request's head is larger than MAX_HEADER_BYTES; raised to stop the parser."""
+    """A request's head is larger than MAX_HEADER_BYTES, or has too many fields; raised to stop the parser."""
 
 
-class CappedProtocol(DecliningProtocol):
+class BadFraming(Exception):
+    """A request's body comes in an encoding other than chunked; raised to stop the parser."""
+
+
+class CappedProtocol(AheadProtocol):
     """Caps the size of a request's head and the time it may take, and drops readers that stopped reading.
 
     uvicorn has no such bounds (0.54).  The timers below run only for heads that come in pieces, for writes that are
@@ -67,7 +75,7 @@ class CappedProtocol(DecliningProtocol):
             return
         self.piece, self.passed = len(data), 0
         super().data_received(data)
-        if self.refused:
+        if self.refused or self.deaf:
             return
         if self.in_head or self.in_trailers:
             self.head_bytes += self.piece - self.passed
@@ -87,19 +95,37 @@ class CappedProtocol(DecliningProtocol):
         self.in_head = True
         self.head_bytes = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a field; raises HeadTooLarge."""
+        super().on_header(name, value)
+        if len(self.headers) > MOST_FIELDS:
+            self.head_bytes = self.head_limit + 1
+            raise HeadTooLarge
+
     def on_headers_complete(self) -> None:
-        """Lets the request in; raises HeadTooLarge."""
+        """Lets the request in; raises HeadTooLarge and BadFraming.
+
+        The parser itself objects to some framing too, once the request is in.
+        """
         fields = sum(len(name) + len(value) for name, value in self.headers) + FIELD_OVERHEAD * len(self.headers)
         if len(self.url) + fields > self.head_limit:
             self.head_bytes = self.head_limit + 1
             raise HeadTooLarge
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and codings != [b"chunked"]:
+            raise BadFraming
         self.in_head = False
         if self.head_timer is not None:
             self.head_timer.cancel()
             self.head_timer = None
         super().on_headers_complete()
         if not self.cycle.keep_alive:
-            self.cycle.transport = Parting(self.transport, self.is_sending, self.part)  # type: ignore[assignment]  # all that a cycle needs
+            self.end_after(self.cycle)
+
+    def end_after(self, cycle: RequestResponseCycle) -> None:
+        """Makes this request the connection's last, in a way that lets its client read the answer."""
+        super().end_after(cycle)
+        cycle.transport = Parting(self.transport, self.is_sending, self.part)  # type: ignore[assignment]  # all that a cycle needs
 
     def on_chunk_header(self) -> None:
         """Counts what follows as a head until it turns out to be body: these may be the last chunk's trailers."""
@@ -136,8 +162,8 @@ class CappedProtocol(DecliningProtocol):
             self.linger_timer = self.loop.call_later(LINGER, self.transport.close)
 
     def is_sending(self) -> bool:
-        """Tells whether the client is still sending a body."""
-        return self.cycle.more_body
+        """Tells whether the client may still be sending what nobody reads."""
+        return self.deaf or self.cycle.more_body
 
     def part(self) -> None:
         """Closes the connection once the client has sent its body, or in a while."""
@@ -161,8 +187,8 @@ class CappedProtocol(DecliningProtocol):
         """Drops a client that read nothing since the last look; a slow one gets another."""
         unread = self.transport.get_write_buffer_size()
         if unread >= self.unread:
-            if self.cycle is not None:
-                self.cycle.scope["cut"] = True  # type: ignore[typeddict-unknown-key]  # for whoever reports the call
+            if self.running is not None:
+                self.running.scope["cut"] = True  # type: ignore[typeddict-unknown-key]  # for whoever reports the call
             self.transport.abort()
             return
         self.unread = unread
@@ -177,6 +203,8 @@ class CappedProtocol(DecliningProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words are not ours
         """Answers what the parser could not read, or was not allowed to."""
+        if self.deaf:
+            return
         if self.head_bytes > self.head_limit:
             self.refuse(self.too_large())
         else:
@@ -184,7 +212,11 @@ class CappedProtocol(DecliningProtocol):
 
     def too_large(self) -> Refusal:
         """Returns what a client with too large a head hears."""
-        return Refusal(431, f"The request's head is larger than {self.head_limit} bytes (MAX_HEADER_BYTES).")
+        return Refusal(
+            431,
+            f"The request's head is larger than {self.head_limit} bytes (MAX_HEADER_BYTES), "
+            f"or has more than {MOST_FIELDS} fields.",
+        )
 
     def refuse(self, refusal: Refusal) -> None:
         """Answers without an application, and closes once the client has had time to read it."""

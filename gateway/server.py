@@ -68,7 +68,7 @@ def run(*, host: str, port: int, reload: bool) -> None:
         lifespan="on",
         access_log=False,
         server_header=False,
-        log_level="warning",
+        log_level="error",  # a warning for each malformed request would let strangers fill the log
         log_config=None,
         proxy_headers=bool(env.TRUSTED_PROXIES),
         forwarded_allow_ips=env.TRUSTED_PROXIES,

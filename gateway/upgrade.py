@@ -46,7 +46,11 @@ class DecliningProtocol(HttpToolsProtocol):
         framing = [b"%b: %b\r\n" % field for field in self.scope["headers"] if field[0] in FRAMING]
         self.resuming = True
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n")
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n")
+        except httptools.HttpParserError:
+            self.send_400_response("")
+            return
         self.rest = self.data[stop.args[0] :]
 
     def on_message_begin(self) -> None:
