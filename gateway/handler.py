@@ -35,10 +35,11 @@ class GatewayHandler(ASGIHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # see Scope
         """Serves one HTTP request."""
-        if self.lane.table.find(scope["raw_path"]) or not is_for_people(scope["path"]):
+        route = None if self.lane.table.find(scope["raw_path"]) else people_route(scope["path"])
+        if route is None:
             await self.lane(scope, receive, send)
             return
-        people = PeopleRequest(scope, receive, send)
+        people = PeopleRequest(scope, route, receive, send)
         people.call.on_finish = self.lane.report
         try:
             await super().__call__(scope, people.receive, people.send)  # type: ignore[arg-type]  # see Scope
@@ -48,34 +49,35 @@ class GatewayHandler(ASGIHandler):
             people.call.finish()
 
 
-def is_for_people(path: str) -> bool:
-    """Tells whether Django's URLs know the path."""
-    if path.startswith(PEOPLE_PREFIXES):
-        return True
+def people_route(path: str) -> str | None:
+    """Returns which of few routes of Django's URLs a path is on, as logs and metrics call it; None for no route."""
+    for prefix in PEOPLE_PREFIXES:
+        if path.startswith(prefix):
+            return f"{prefix.removesuffix('/')}/*"
     try:
-        resolve(path)
+        return f"/{resolve(path).route}"
     except Resolver404:
-        return False
-    return True
+        return None
 
 
 class PeopleRequest:
     """What the stock path lacks: a bound on the body, an id on the answer, a line in the log."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, route: str, receive: Receive, send: Send) -> None:
         self.call = Call(request_id_of(scope), scope["method"], scope["path"], client_of(scope))
-        self.call.route = scope["path"]
+        self.call.route = route
         self.raw_receive = receive
         self.raw_send = send
         self.size = 0
         self.whole = False
+        self.deadline = asyncio.get_running_loop().time() + settings.ENV.CLIENT_TIMEOUT
 
     async def receive(self) -> Message:
-        """Passes a part of the body on; raises BodyTooLarge, and BodyTimeout when the client pauses too long."""
+        """Passes a part of the body on; raises BodyTooLarge, and BodyTimeout when all of it takes too long."""
         if self.whole:
             return await self.raw_receive()
         try:
-            async with asyncio.timeout(settings.ENV.CLIENT_TIMEOUT):
+            async with asyncio.timeout_at(self.deadline):
                 message = await self.raw_receive()
         except TimeoutError:
             raise BodyTimeout from None

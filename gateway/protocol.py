@@ -9,6 +9,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.ahead import AheadProtocol
+from gateway.openfiles import most_connections
 from gateway.parting import Parting
 from gateway.requestid import new_request_id
 from gateway.rest import Refusal, error_body
@@ -58,8 +59,13 @@ class CappedProtocol(AheadProtocol):
         self.linger_timer: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
-        """Starts the clock for the first head."""
+        """Starts the clock for the first head, unless too many are connected."""
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            self.refused = True
+            self.write_refusal(Refusal(503, "Too many clients are connected. Try again soon."))
+            transport.close()
+            return
         self.head_timer = self.loop.call_later(self.pause, self.head_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -226,6 +232,13 @@ class CappedProtocol(AheadProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # in the middle of another answer there is no place for words
             return
+        self.write_refusal(refusal)
+        # Closing now would reset the connection under a client that is still sending, and its answer be lost.
+        self.transport.write_eof()
+        self.linger_timer = self.loop.call_later(LINGER, self.transport.abort)
+
+    def write_refusal(self, refusal: Refusal) -> None:
+        """Writes a whole answer."""
         body = error_body(refusal)
         self.transport.write(
             STATUS_LINE[refusal.status_code]
@@ -233,6 +246,3 @@ class CappedProtocol(AheadProtocol):
             + b"x-request-id: %b\r\nconnection: close\r\n\r\n" % new_request_id().encode()
             + body
         )
-        # Closing now would reset the connection under a client that is still sending, and its answer be lost.
-        self.transport.write_eof()
-        self.linger_timer = self.loop.call_later(LINGER, self.transport.abort)

@@ -10,6 +10,7 @@ import uvicorn
 from django.conf import settings
 from uvicorn.supervisors import ChangeReload
 
+from gateway import openfiles
 from gateway.env import BASE_DIR
 from gateway.protocol import CappedProtocol
 
@@ -59,11 +60,13 @@ def cut_all() -> None:
 def run(*, host: str, port: int, reload: bool) -> None:
     """Serves until SIGINT or SIGTERM; returns normally after an orderly end."""
     env = settings.ENV
+    openfiles.raise_limit()
     config = uvicorn.Config(
         "gateway.asgi:application",
         host=host,
         port=port,
         http=CappedProtocol,
+        backlog=openfiles.backlog(),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -85,3 +88,6 @@ def run(*, host: str, port: int, reload: bool) -> None:
         ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
     else:
         server.run()
+    # While it shuts down, the interpreter puts back what kills for every handler of its own.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

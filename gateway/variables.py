@@ -120,6 +120,11 @@ class Variables(BaseSettings):
         description="Largest sum of the request bodies held in memory at once, in bytes",
     )
     MAX_HEADER_BYTES: int = Field(default=64 * 2**10, ge=1024, description="Largest request head, in bytes")
+    MAX_CONNECTIONS: int = Field(
+        default=2000,
+        ge=1,
+        description="Most connections of clients at once; less where the system allows too few open files",
+    )
     CLIENT_TIMEOUT: Seconds = Field(
         default=30, gt=0, description="Seconds that a client may pause while it sends its request"
     )

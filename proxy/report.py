@@ -91,7 +91,8 @@ def readable_line(facts: dict[str, Any]) -> str:
     known = {name: value for name, value in facts.items() if value is not None and value != ""}
     clock = known.pop("time")[11:23]
     words = [f"{name}={quoted(value)}" for name, value in known.items() if name not in LEFT_OUT]
-    return f"{clock} {facts['status']} {facts['route']} {' '.join(words)}"
+    route = " ".join(quoted(word) for word in facts["route"].split(" ", 1))
+    return f"{clock} {facts['status']} {route} {' '.join(words)}"
 
 
 def quoted(value: object) -> str:

@@ -146,6 +146,7 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("MAX_BODY_BYTES", "1023", "at least 1024"),
         ("MAX_BUFFERED_BYTES", "x", "a whole number"),
         ("MAX_HEADER_BYTES", "x", "a whole number"),
+        ("MAX_CONNECTIONS", "0", "at least 1"),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line(name: str, value: str, allowed: str) -> None:
