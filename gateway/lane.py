@@ -52,7 +52,9 @@ class MachineLane:
         sending = Sending(request, send)
         try:
             try:
-                await sending.response(await self.respond_with_cors(request))
+                # Only browsers name an origin; for all others CORS comes down to one header (see Sending.start).
+                respond = self.respond_with_cors if "origin" in request.headers else self.respond
+                await sending.response(await respond(request))
             except asyncio.CancelledError:
                 # The client left, the server stops for good, or somebody cut the call: only a cut has last words.
                 if call.refusal is None or call.outcome.ended == LEFT:
@@ -139,6 +141,8 @@ class Sending:
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
         headers.append((b"X-Content-Type-Options", b"nosniff"))
+        if "Vary" not in response.headers:
+            headers.append((b"Vary", b"origin"))
         await self.send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         self.call.outcome.status = response.status_code
 

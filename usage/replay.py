@@ -9,7 +9,7 @@ from pathlib import Path
 
 from usage import segments
 from usage.applying import Overtaken, Place, apply, forget, place_of
-from usage.lines import Admitted, Record, read
+from usage.lines import Admitted, Record, only_admits, read
 
 # Lines a transaction: some milliseconds of SQLite's one write lock.
 BATCH = 200
@@ -73,7 +73,8 @@ class Replay:
             lines, end = segments.read_lines(path, place.offset, BATCH)
             if not lines:
                 return
-            records = [said for line in lines if isinstance(said := self.said(line, path), Record)]
+            told = (line for line in lines if not only_admits(line))
+            records = [said for line in told if isinstance(said := self.said(line, path), Record)]
             apply(path.name, records, start=place.offset, end=end)
             self.places[path] = place = Place(end, settled=False)
 
