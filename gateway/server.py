@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from gateway.protocol import CappedProtocol
 if TYPE_CHECKING:
     import socket
     from types import FrameType
+
+log = logging.getLogger("gateway")
 
 # What is left after the grace gets this long to say its last words, in seconds.
 LAST_WORDS = 3
@@ -41,6 +44,11 @@ class GatewayServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops listening, lets calls end for SHUTDOWN_GRACE seconds, then cuts the rest."""
+        from proxy.live import live
+
+        if live.calls:
+            grace = settings.ENV.SHUTDOWN_GRACE
+            log.warning("Stopping: %d open calls get up to %g s; stop again to end them now.", len(live.calls), grace)
         self.stopping = asyncio.get_running_loop()
         timer = self.stopping.call_later(settings.ENV.SHUTDOWN_GRACE, cut_all)
         try:
