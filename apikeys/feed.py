@@ -124,11 +124,16 @@ class KeyFeed:
     @property
     def lost(self) -> bool:
         """Tells whether the database is away, as far as is known."""
-        return self._reach.lost or self.outage > SILENCE_SECONDS
+        return self._reach.lost or self.silence > SILENCE_SECONDS
 
     @property
     def outage(self) -> float:
-        """For how many seconds nothing has been heard of the database; 0 where nobody listens."""
+        """For how many seconds the database has been away; 0 while it is not."""
+        return self.silence if self.lost else 0.0
+
+    @property
+    def silence(self) -> float:
+        """How many seconds ago the database was last heard of; 0 where nobody listens."""
         return time.monotonic() - self._reach.reached_at if self._threads else 0.0
 
     def _tell(self) -> None:

@@ -102,6 +102,13 @@ def test_after_the_grace_known_keys_are_told_to_wait_too(postgres: Postgres, stu
         wait_until(lambda: ask(server, known).status_code == 200, 10.0)
 
 
+def test_without_a_grace_known_keys_work_while_the_database_is_there(
+    make_gateway: Callable[..., GatewayServer],
+) -> None:
+    server = make_gateway(OUTAGE_GRACE=0)
+    assert {ask(server, server.key).status_code for _ in range(50)} == {200}
+
+
 @pytest.mark.parametrize("seconds", LENGTHS)
 def test_a_held_write_lock_on_sqlite_is_felt_by_nobody(
     make_gateway: Callable[..., GatewayServer], seconds: float
