@@ -44,9 +44,11 @@ def _json(endpoint: str, **body: object) -> Request:
 
 
 def _stream(endpoint: str, chunks: int, interval_ms: float) -> Request:
-    knobs = f" [[chunks={chunks} interval_ms={interval_ms:g}]]"
-    data = json.dumps({"model": MODEL, "prompt": QUESTION + knobs, "stream": True}).encode()
-    return Request(endpoint, data, b'"done":false', chunks, warm_up=1)
+    text = f"{QUESTION} [[chunks={chunks} interval_ms={interval_ms:g}]]"
+    asked = {"messages": [{"role": "user", "content": text}]} if "chat" in endpoint else {"prompt": text}
+    data = json.dumps({"model": MODEL, **asked, "stream": True}).encode()
+    mark = b'"finish_reason":null' if endpoint.startswith("/v1/") else b'"done":false'
+    return Request(endpoint, data, mark, chunks, warm_up=1)
 
 
 def _streams(endpoint: str, interval_ms: float) -> dict[int, Request]:
@@ -58,4 +60,6 @@ CASES = (
     Case("small JSON, 16 connections", {0: _json("generate", prompt=QUESTION)}, 16),
     Case("stream, a chunk each 2 ms", _streams("generate", 2), 16),
     Case("stream, all chunks at once", _streams("generate", 0), 16),
+    Case("/api/chat, a chunk each 2 ms", _streams("/api/chat", 2), 16),
+    Case("/v1/chat/completions, a chunk each 2 ms", _streams("/v1/chat/completions", 2), 16),
 )

@@ -25,7 +25,7 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 class Floor:
-    """An ASGI application that relays POST /api/v1/… to the upstream's /api/…."""
+    """An ASGI application that relays POST /api/v1/… to the upstream's /api/…, and any other path to the same."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
@@ -56,7 +56,8 @@ class Floor:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        url = f"{self.upstream}/api/{scope['path'].removeprefix(PREFIX)}"
+        path = scope["path"]
+        url = self.upstream + (f"/api/{path.removeprefix(PREFIX)}" if path.startswith(PREFIX) else path)
         async with self.session.post(url, data=body, headers=HEADERS) as answer:
             headers = [(b"content-type", answer.headers["Content-Type"].encode())]
             length = answer.headers.get("Content-Length")

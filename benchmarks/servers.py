@@ -40,7 +40,7 @@ class Server(Protocol):
         """The process's id."""
 
     def path(self, endpoint: str) -> str:
-        """Returns the path under which it serves one of Ollama's endpoints, such as `generate`."""
+        """Returns the path of an endpoint: `generate` is where it serves that one, `/api/chat` the same everywhere."""
 
     def stop(self) -> None:
         """Ends it and removes what it left."""
@@ -58,7 +58,7 @@ class Bare:
 
     def path(self, endpoint: str) -> str:
         """Returns Ollama's own path."""
-        return f"/api/{endpoint}"
+        return endpoint if endpoint.startswith("/") else f"/api/{endpoint}"
 
     def stop(self) -> None:
         """Does nothing: the stub ends with the run."""
@@ -90,8 +90,8 @@ class Started:
         return self.process.pid
 
     def path(self, endpoint: str) -> str:
-        """Returns the path under which it serves one of Ollama's endpoints."""
-        return f"/api/v1/{endpoint}"
+        """Returns the path of an endpoint."""
+        return endpoint if endpoint.startswith("/") else f"/api/v1/{endpoint}"
 
     def prepare(self) -> None:
         """Makes what the process needs before it starts."""
