@@ -88,10 +88,15 @@ def run(*, host: str, port: int, reload: bool) -> None:
         reload=reload,
         reload_dirs=[str(BASE_DIR)] if reload else None,
     )
-    # uvicorn raises the signal that stopped it once more after its orderly end; that must not kill the process.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
     server = GatewayServer(config)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # A signal that comes before uvicorn listens for them must not be lost; and uvicorn raises the one that stopped it
+    # once more after its orderly end, which must not kill the process.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     if reload:
         ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
     else:

@@ -28,7 +28,7 @@ def refusal(answer: Answer, status: int, kind: str) -> str:
 
 
 def whole(body: bytes, head: str = "HTTP/1.1 200 OK\r\nContent-Type: application/json") -> bytes:
-    return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"{head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 # Before the first byte

@@ -127,12 +127,12 @@ def test_owners_and_teams_have_budgets_and_keys_have_defaults(ana: str) -> None:
     use("unlimited", 10)
     Allowance.put("key", "unlimited", {"tokens_per_day": 1000})
     Alerts({"tokens_per_day": 10}).step()
-    assert levels() == [
+    assert set(levels()) == {
         ("key:anothers", "tokens_per_day", 80),
         (f"key:{ana}", "tokens_per_day", 80),
         ("owner:7", "tokens_per_month", 80),
         ("team:lab", "tokens_total", 80),
-    ]
+    }
 
 
 def test_another_day_is_another_period(ana: str) -> None:
