@@ -108,7 +108,7 @@ def test_an_upstream_that_does_not_accept_is_a_504(
 
 def test_silence_after_the_head_is_a_504_for_a_whole_answer(fake: FakeUpstream, faked_gateway: GatewayServer) -> None:
     def silent(peer: Peer) -> None:
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", LINE)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n", LINE)
         assert peer.is_closed()
 
     fake.behave = silent
@@ -151,7 +151,7 @@ def test_a_refusal_of_the_upstream_is_told_in_our_words(  # noqa: PLR0913 -- one
 
 def test_a_redirect_is_not_followed(fake: FakeUpstream, faked_gateway: GatewayServer) -> None:
     fake.behave = lambda peer: peer.send(
-        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /api/chat\r\nContent-Length: 0\r\n\r\n"
+        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /api/chat\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     for stream in (False, True):
         answer = ask(faked_gateway, GENERATE, {"prompt": "a", "stream": stream})
