@@ -6,7 +6,6 @@ import time
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
@@ -121,12 +120,3 @@ class APIKeyAuthentication(BaseAuthentication):
     def authenticate_header(self, _request: Request | HttpRequest) -> str:
         """Returns the challenge that a 401 carries (RFC 6750)."""
         return CHALLENGE
-
-
-class ThreadedKeyAuthentication(APIKeyAuthentication):
-    """The same for a view that runs in a thread, which may wait."""
-
-    def authenticate(self, request: Request | HttpRequest) -> tuple[Principal, None] | None:
-        """Lets a fresh key arrive, then returns the key's principal; raises AuthenticationFailed."""
-        async_to_sync(prepare)(request.META)
-        return super().authenticate(request)
