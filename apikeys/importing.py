@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_datetime
 from apikeys import keys
 from apikeys.expiry import parse_expiry
 from apikeys.models import Allowance, Key
+from apikeys.models.allowance import possible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,7 @@ def key_of(row: dict[str, Any]) -> Key:
     key.body_limit = number("body_limit", row.get("body_limit"))
     listed = row.get("limits") or {}
     limits = {name: number(name, listed.get(name, row.get(name))) for name in Allowance.Dimension.values}
-    key.new_limits = {name: amount for name, amount in limits.items() if amount is not None}
+    key.new_limits = {name: amount for name, amount in limits.items() if amount}
     text = str(row.get("key") or "").strip()
     if not text:
         key.give_secret()
@@ -102,6 +103,8 @@ def check(key: Key) -> None:
     """Raises CannotImport where a field is not what it must be."""
     try:
         key.full_clean()
+        for dimension, amount in (key.new_limits or {}).items():
+            possible(dimension, amount)
     except ValidationError as error:
         raise CannotImport(" ".join(error.messages)) from None
 

@@ -205,6 +205,12 @@ class Variables(BaseSettings):
     DEFAULT_TOKENS_PER_MONTH: int | None = Field(
         default=None, ge=1, description="Most tokens of a key in a month; unset means no limit"
     )
+    DEFAULT_TOKENS_TOTAL: int | None = Field(
+        default=None, ge=1, description="Most tokens of a key for good; unset means no limit"
+    )
+    DEFAULT_OUTPUT_TOKENS: int | None = Field(
+        default=None, ge=1, description="Most tokens of one answer to a key; unset means no limit"
+    )
 
     # What it keeps of calls
     JOURNAL_MAX_BYTES: int = Field(default=2**30, ge=65536, description="Largest size of the journal, in bytes")

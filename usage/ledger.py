@@ -222,6 +222,10 @@ class Reservation:
             (self.ledger.budget(one, wall).left(one.amount) for one in self.held if one.dimension in BUDGETS),
             default=self.ledger.step,
         )
+        ceiling = min((one.amount for one in self.held if one.dimension == OUTPUT), default=None)
+        if ceiling is not None:
+            # Ollama ends at its cap by itself; a step of grace covers frames that are no tokens.
+            more = min(more, ceiling + self.ledger.step - self.output)
         more = min(more, self.ledger.step)
         if more <= 0:
             return False

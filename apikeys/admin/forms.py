@@ -15,6 +15,7 @@ from unfold.widgets import (
 
 from apikeys.lists import SCOPES, parts
 from apikeys.models import Allowance, Key
+from apikeys.models.allowance import LARGEST
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,7 +28,35 @@ LIMITS = tuple(Allowance.Dimension.values)
 ONE_LINE = ("models", "routes", "addresses")
 
 
-class KeyForm(KeyModelForm):
+def amount(dimension: Allowance.Dimension, help_text: str = "") -> forms.IntegerField:
+    """Returns a field for one limit."""
+    return forms.IntegerField(
+        min_value=1,
+        max_value=LARGEST,
+        required=False,
+        widget=UnfoldAdminIntegerFieldWidget,
+        label=dimension.label.capitalize(),
+        help_text=help_text,
+    )
+
+
+class LimitFields(forms.Form):
+    """The limits of a key, an owner or a team; an empty field sets none."""
+
+    requests_per_minute = amount(Allowance.Dimension.REQUESTS_PER_MINUTE, "In any sixty seconds.")
+    tokens_per_minute = amount(Allowance.Dimension.TOKENS_PER_MINUTE, "Evenly, a sixth of them at once.")
+    concurrency = amount(Allowance.Dimension.CONCURRENCY)
+    tokens_per_day = amount(Allowance.Dimension.TOKENS_PER_DAY, "From midnight to midnight UTC.")
+    tokens_per_month = amount(Allowance.Dimension.TOKENS_PER_MONTH, "A calendar month, UTC.")
+    tokens_total = amount(Allowance.Dimension.TOKENS_TOTAL, "For good; raise it to give more.")
+    output_tokens = amount(Allowance.Dimension.OUTPUT_TOKENS, "The most that one answer may have.")
+
+    def limits(self) -> dict[str, int | None]:
+        """Returns the limits as the form has them, None where there is none."""
+        return {name: self.cleaned_data.get(name) for name in LIMITS}
+
+
+class KeyForm(LimitFields, KeyModelForm):
     """A key's fields, its scopes as boxes to tick, and its limits, which stand in a table of their own."""
 
     scopes = forms.MultipleChoiceField(
@@ -36,17 +65,6 @@ class KeyForm(KeyModelForm):
         initial=["inference"],
         required=False,
         help_text="What the key is good for; without any, inference.",
-    )
-    requests_per_minute = forms.IntegerField(min_value=1, required=False, widget=UnfoldAdminIntegerFieldWidget)
-    tokens_per_minute = forms.IntegerField(min_value=1, required=False, widget=UnfoldAdminIntegerFieldWidget)
-    concurrency = forms.IntegerField(
-        min_value=1, required=False, widget=UnfoldAdminIntegerFieldWidget, help_text="Requests under way at once."
-    )
-    tokens_per_day = forms.IntegerField(
-        min_value=1, required=False, widget=UnfoldAdminIntegerFieldWidget, help_text="From midnight to midnight UTC."
-    )
-    tokens_per_month = forms.IntegerField(
-        min_value=1, required=False, widget=UnfoldAdminIntegerFieldWidget, help_text="A calendar month, UTC."
     )
 
     class Meta:
@@ -80,10 +98,6 @@ class KeyForm(KeyModelForm):
     def clean_scopes(self) -> str:
         """Returns the ticked boxes as they are stored."""
         return ",".join(self.cleaned_data["scopes"]) or "inference"
-
-    def limits(self) -> dict[str, int | None]:
-        """Returns the limits as the form has them, None where there is none."""
-        return {name: self.cleaned_data.get(name) for name in LIMITS}
 
 
 class RotateForm(forms.Form):

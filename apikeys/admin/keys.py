@@ -18,6 +18,7 @@ from apikeys.admin.stepping import Stepping
 from apikeys.admin.typed import KeyModelAdmin
 from apikeys.description import sentence
 from apikeys.models import Key, RevocationIsFinal
+from apikeys.models.allowance import said
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 WHO = ("label", ("owner", "team"), "note")
 MAY = ("scopes", "models", "routes", "addresses", "body_limit", "expires")
-LIMITED = (LIMITS[:3], LIMITS[3:])
+LIMITED = (LIMITS[:3], LIMITS[3:6], *LIMITS[6:])
 SEEN = ("state_badge", "may", "key_id", ("created", "created_by"), "last_used_ago")
 
 
@@ -111,8 +112,7 @@ class KeyAdmin(Stepping, KeyModelAdmin):
     @admin.display(description="limits")
     def limits_said(self, key: Key) -> str:
         """Says the limits."""
-        said = (f"{amount:,} {dimension.replace('_', ' ')}" for dimension, amount in key.limits.items())
-        return ", ".join(said) or "none"
+        return said(key.limits) or "none"
 
     @admin.display(description="created", ordering="created")
     def created_ago(self, key: Key) -> SafeString:

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 
 from apikeys.lists import SCOPES
 from apikeys.models import Allowance
+from apikeys.models.allowance import LARGEST
 
 if TYPE_CHECKING:
     from apikeys.models import Key
@@ -28,14 +29,21 @@ class Words(serializers.ListField):
         return ",".join(super().to_internal_value(data))
 
 
+def amount() -> serializers.IntegerField:
+    """Returns a field for one limit."""
+    return serializers.IntegerField(min_value=1, max_value=LARGEST, required=False, allow_null=True)
+
+
 class LimitFields(serializers.Serializer[dict[str, int | None]]):
     """A key's limits; null takes one away."""
 
-    requests_per_minute = serializers.IntegerField(min_value=1, required=False, allow_null=True)
-    tokens_per_minute = serializers.IntegerField(min_value=1, required=False, allow_null=True)
-    concurrency = serializers.IntegerField(min_value=1, required=False, allow_null=True)
-    tokens_per_day = serializers.IntegerField(min_value=1, required=False, allow_null=True)
-    tokens_per_month = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    requests_per_minute = amount()
+    tokens_per_minute = amount()
+    concurrency = amount()
+    tokens_per_day = amount()
+    tokens_per_month = amount()
+    tokens_total = amount()
+    output_tokens = amount()
 
 
 class KeyFields(serializers.Serializer[dict[str, Any]]):

@@ -75,7 +75,8 @@ def add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--body-limit", type=int, metavar="BYTES", help="the largest request body; 0 for the usual one")
     for name in LIMITS:
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=int, metavar="N", help=f"most {name.replace('_', ' ')}; 0 for no limit")
+        words = Allowance.Dimension(name).label
+        parser.add_argument(option, type=int, metavar="N", help=f"most {words}; 0 for no limit")
 
 
 def fields(options: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+# More than anybody has, and a whole number in every database and in JSON.
+LARGEST = 10**15
 
 
 class Allowance(models.Model):
@@ -21,13 +25,15 @@ class Allowance(models.Model):
         TEAM = "team"
 
     class Dimension(models.TextChoices):
-        """What is counted."""
+        """What is counted, and what people call it."""
 
-        REQUESTS_PER_MINUTE = "requests_per_minute"
-        TOKENS_PER_MINUTE = "tokens_per_minute"
-        CONCURRENCY = "concurrency"
-        TOKENS_PER_DAY = "tokens_per_day"
-        TOKENS_PER_MONTH = "tokens_per_month"
+        REQUESTS_PER_MINUTE = "requests_per_minute", "requests a minute"
+        TOKENS_PER_MINUTE = "tokens_per_minute", "tokens a minute"
+        CONCURRENCY = "concurrency", "requests at once"
+        TOKENS_PER_DAY = "tokens_per_day", "tokens a day"
+        TOKENS_PER_MONTH = "tokens_per_month", "tokens a month"
+        TOKENS_TOTAL = "tokens_total", "tokens in all"
+        OUTPUT_TOKENS = "output_tokens", "tokens an answer"
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     subject = models.CharField(max_length=150)
@@ -61,10 +67,25 @@ class Allowance(models.Model):
 
     @classmethod
     def put(cls, kind: str, subject: str, limits: Mapping[str, int | None]) -> None:
-        """Sets some of a subject's limits; None takes one away."""
+        """Sets some of a subject's limits; None takes one away.
+
+        Raises ValidationError for an amount that can't be one.
+        """
         for dimension, amount in limits.items():
+            possible(dimension, amount)
             row = cls.objects.filter(kind=kind, subject=subject, dimension=dimension)
             if amount is None:
                 row.delete()
             elif not row.update(amount=amount):
                 cls.objects.create(kind=kind, subject=subject, dimension=dimension, amount=amount)
+
+
+def possible(dimension: str, amount: int | None) -> None:
+    """Raises ValidationError for an amount that can be no limit."""
+    if amount is not None and not 1 <= amount <= LARGEST:
+        raise ValidationError(f"{dimension} {amount} is not possible: write a whole number from 1 to {LARGEST}.")
+
+
+def said(limits: Mapping[str, int]) -> str:
+    """Says limits in words for people."""
+    return ", ".join(f"{amount:,} {Allowance.Dimension(dimension).label}" for dimension, amount in limits.items())
