@@ -53,7 +53,7 @@ class Door:
         if allowances:
             cap = cap_of(asked.payload, route.shape.cap) if route.shape.cap else 0
             try:
-                reservation = self.ledger.reserve(allowances, asked.prompt_estimate, cap)
+                reservation = self.ledger.reserve(allowances, asked.prompt_estimate, cap, metered=asked.streamed)
             except Exhausted as exhausted:
                 raise OverLimit(exhausted) from None
             if route.shape.cap and reservation.cap is not None and reservation.cap != cap:

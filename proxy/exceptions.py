@@ -30,6 +30,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gateway.rest import Refusal
+from usage.ledger import BUDGETS, CONCURRENCY
 
 if TYPE_CHECKING:
     from usage.ledger import Exhausted
@@ -104,8 +105,10 @@ class OverLimit(Refusal):
         whose = one.subject.partition(":")[0]
         what = f"{one.dimension.replace('_', ' ')} of this {whose} ({one.amount})"
         when = "it does not come back" if wait == math.inf else f"try again in {math.ceil(wait)} seconds"
-        if one.dimension == "concurrency":
+        if one.dimension == CONCURRENCY:
             when = "try again when another call has ended"
+        elif one.dimension in BUDGETS and not exhausted.spent:
+            when = "calls that run hold what is left, so try again when one has ended"
         kind = "insufficient_quota" if exhausted.spent else "rate_limited"
         headers = {} if wait == math.inf else {"Retry-After": str(math.ceil(wait))}
         super().__init__(429, f"The limit on {what} is reached: {when}.", kind=kind, headers=headers)

@@ -58,6 +58,7 @@ PURE = (
     "proxy.strictjson",
     "usage.ledger",
     "usage.windows",
+    "usage.portions",
     "usage.allowances",
     "usage.sole",
     "usage.journal",

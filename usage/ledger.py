@@ -3,9 +3,10 @@
 A request must fit every allowance that applies to it (its key's, its owner's, its team's); it is taken from all of them
 or from none.  Nothing here waits, so on one event loop no other request comes between looking and taking.
 
-A call reserves its prompt's estimate and a first portion of output, and more in steps as the meter counts.  A budget is
-thus overspent by the error of the prompt's estimate and one step at most; images and thinking that a model does not
-show count when Ollama says so, at the end.
+A call reserves its prompt's estimate and a first portion of output, and more in steps as the meter counts.  An answer
+that comes in one piece can't be metered on its way, so it reserves all that it may say.  A budget is thus overspent by
+the errors of the prompts' estimates at most; images, and tokens that a model does not show one by one, count when
+Ollama says so, at the end.
 """
 
 from __future__ import annotations
@@ -14,15 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.windows import (
-    Budget,
-    SlidingMinute,
-    TokenRate,
-    day_of,
-    month_of,
-    seconds_to_next_month,
-    seconds_to_tomorrow,
-)
+from usage.portions import Pace, portion
+from usage.windows import Budget, SlidingMinute, TokenRate, day_of, month_of, resets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,8 +30,6 @@ BUDGETS = (DAY, MONTH, TOTAL)
 
 # Refused requests have a window of their own, this many times the limit: Retry-After stays true for the limit itself.
 REFUSALS = 10
-# How long a client is told to wait for another call of its own to end, in seconds.
-CONCURRENCY_WAIT = 1.0
 
 
 class Allowance(NamedTuple):
@@ -49,13 +41,16 @@ class Allowance(NamedTuple):
 
 
 class Exhausted(Exception):
-    """An allowance has no room: which, for how many seconds, and whether it is a budget that is spent."""
+    """An allowance has no room: which, for how many seconds, and whether it is a budget that is spent.
 
-    def __init__(self, allowance: Allowance, wait: float) -> None:
+    A budget that is not spent is promised to calls that run.
+    """
+
+    def __init__(self, allowance: Allowance, wait: float, *, spent: bool = False) -> None:
         super().__init__(allowance.dimension)
         self.allowance = allowance
         self.wait = wait
-        self.spent = allowance.dimension in BUDGETS
+        self.spent = spent
 
 
 class Clock(NamedTuple):
@@ -73,6 +68,7 @@ class Account:
     refusals: SlidingMinute = field(default_factory=SlidingMinute)
     tokens: TokenRate = field(default_factory=TokenRate)
     running: int = 0
+    pace: Pace = field(default_factory=Pace)
     budgets: dict[str, Budget] = field(default_factory=lambda: {name: Budget() for name in BUDGETS})
 
 
@@ -91,48 +87,47 @@ class Ledger:
             account = self.accounts[subject] = Account()
         return account
 
-    def reserve(self, allowances: Iterable[Allowance], prompt: int, cap: int | None) -> Reservation:
+    def reserve(
+        self, allowances: Iterable[Allowance], prompt: int, cap: int | None, *, metered: bool = True
+    ) -> Reservation:
         """Takes what one call needs, or raises Exhausted and takes nothing.
 
-        `prompt` is its estimated tokens, `cap` the most output that it asks for: None for any, 0 for none.
+        `prompt` is its estimated tokens, `cap` the most output that it asks for: None for any, 0 for none.  What is
+        not `metered` on its way reserves its cap whole.
         """
         held = tuple(allowances)
         now, wall = self.clock.monotonic(), self.clock.time()
         ceiling = min((one.amount for one in held if one.dimension == OUTPUT), default=None)
         cap = ceiling if cap is None else (cap if ceiling is None else min(cap, ceiling))
-        portion = self.step if cap is None else min(cap, self.step)
-        least = prompt + min(portion, 1)
+        least = prompt + (cap != 0)
+        lefts = [self.budget(one, wall).left(one.amount) - prompt for one in held if one.dimension in BUDGETS]
+        output, cap = portion(cap, min(lefts, default=None), self.step, metered=metered)
         for one in held:
-            if one.dimension in BUDGETS:
-                left = self.budget(one, wall).left(one.amount) - prompt
-                portion = min(portion, left)
-                cap = left if cap is None else min(cap, left)
-        for one in held:
-            wait = self.wait(one, least, prompt + max(portion, 0), now, wall)
+            wait = self.wait(one, least, prompt + min(output, self.step), now, wall)
             if wait > 0:
                 self.refuse(held, now)
-                raise Exhausted(one, wait)
-        return Reservation(self, held, prompt, max(portion, 0), cap, now)
+                raise Exhausted(one, wait, spent=self.is_spent(one, least, wall))
+        return Reservation(self, held, prompt, output, cap, now)
 
     def wait(self, one: Allowance, least: int, tokens: int, now: float, wall: float) -> float:
         """Returns in how many seconds an allowance has room for `tokens`, or a budget for the `least`; 0.0 for now."""
-        if one.dimension in BUDGETS and self.budget(one, wall).left(one.amount) >= least:
-            return 0.0
         account, limit = self.account(one.subject), one.amount
+        if one.dimension in BUDGETS:
+            if self.is_spent(one, least, wall):
+                return resets(one.dimension, wall)
+            return 0.0 if self.budget(one, wall).left(limit) >= least else account.pace.wait()
         match one.dimension:
             case "requests_per_minute":
                 return max(account.requests.wait(limit, now), account.refusals.wait(limit * REFUSALS, now))
             case "tokens_per_minute":
                 return account.tokens.wait(limit, tokens, now)
             case "concurrency":
-                return 0.0 if account.running < limit else CONCURRENCY_WAIT
-            case "tokens_per_day":
-                return seconds_to_tomorrow(wall)
-            case "tokens_per_month":
-                return seconds_to_next_month(wall)
-            case "tokens_total":
-                return float("inf")
+                return 0.0 if account.running < limit else account.pace.wait()
         return 0.0
+
+    def is_spent(self, one: Allowance, least: int, wall: float) -> bool:
+        """Tells whether an allowance is a budget that would not have room for `least` though all calls had ended."""
+        return one.dimension in BUDGETS and self.budget(one, wall).spent + least > one.amount
 
     def refuse(self, held: tuple[Allowance, ...], now: float) -> None:
         """Counts a refusal where requests are counted, up to what counts at all."""
@@ -160,6 +155,8 @@ class Ledger:
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns how much of an allowance is left, and in how many seconds it is whole again."""
         account, now, wall = self.account(one.subject), self.clock.monotonic(), self.clock.time()
+        if one.dimension in BUDGETS:
+            return max(0, self.budget(one, wall).left(one.amount)), resets(one.dimension, wall)
         match one.dimension:
             case "requests_per_minute":
                 left = account.requests.left(one.amount, now)
@@ -169,19 +166,13 @@ class Ledger:
                 return account.tokens.left(one.amount, now), max(0.0, account.tokens.due - now)
             case "concurrency":
                 return max(0, one.amount - account.running), 0.0
-            case "tokens_per_day":
-                return max(0, self.budget(one, wall).left(one.amount)), seconds_to_tomorrow(wall)
-            case "tokens_per_month":
-                return max(0, self.budget(one, wall).left(one.amount)), seconds_to_next_month(wall)
-            case "tokens_total":
-                return max(0, self.budget(one, wall).left(one.amount)), float("inf")
         return one.amount, 0.0
 
 
 class Reservation:
     """What one call holds of its allowances until it is settled."""
 
-    __slots__ = ("cap", "held", "ledger", "output", "prompt", "settled", "taken_at")
+    __slots__ = ("cap", "held", "ledger", "output", "prompt", "rated", "settled", "taken_at")
 
     def __init__(  # noqa: PLR0913 -- made in one place
         self, ledger: Ledger, held: tuple[Allowance, ...], prompt: int, output: int, cap: int | None, now: float
@@ -193,7 +184,9 @@ class Reservation:
         self.cap = cap
         self.taken_at = now
         self.settled = False
-        self.promise(prompt + output)
+        # A rate is owed for what was said; it need not be kept for all that an answer in one piece may say.
+        self.rated = prompt + min(output, ledger.step)
+        self.promise(self.tokens, self.rated)
         for one in held:
             account = ledger.account(one.subject)
             if one.dimension == REQUESTS:
@@ -206,14 +199,14 @@ class Reservation:
         """The tokens that are reserved now."""
         return self.prompt + self.output
 
-    def promise(self, tokens: int) -> None:
-        """Takes tokens from every allowance that counts them; a negative number gives some back."""
+    def promise(self, tokens: int, rated: int) -> None:
+        """Takes tokens from every budget, and from every rate; a negative number gives some back."""
         ledger, now, wall = self.ledger, self.ledger.clock.monotonic(), self.ledger.clock.time()
         for one in self.held:
             if one.dimension in BUDGETS:
                 ledger.budget(one, wall).promised += tokens
             elif one.dimension == TOKENS:
-                ledger.account(one.subject).tokens.take(one.amount, tokens, now)
+                ledger.account(one.subject).tokens.take(one.amount, rated, now)
 
     def extend(self) -> bool:
         """Reserves another step of output; returns whether there was anything left to reserve."""
@@ -229,8 +222,9 @@ class Reservation:
         more = min(more, self.ledger.step)
         if more <= 0:
             return False
-        self.promise(more)
+        self.promise(more, more)
         self.output += more
+        self.rated += more
         return True
 
     def settle(self, tokens: int) -> None:
@@ -238,12 +232,15 @@ class Reservation:
         if self.settled:
             return
         self.settled = True
-        self.promise(tokens - self.tokens)
+        self.promise(tokens - self.tokens, tokens - self.rated)
         ledger, wall = self.ledger, self.ledger.clock.time()
+        took = ledger.clock.monotonic() - self.taken_at
         for one in self.held:
+            account = ledger.account(one.subject)
+            account.pace.note(took)
             if one.dimension in BUDGETS:
                 budget = ledger.budget(one, wall)
                 budget.promised -= tokens
                 budget.spent += tokens
             elif one.dimension == CONCURRENCY:
-                ledger.account(one.subject).running -= 1
+                account.running -= 1

@@ -117,3 +117,13 @@ def seconds_to_next_month(now: float) -> float:
     """Returns how long the UTC month still takes."""
     first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + timedelta(days=32)).replace(day=1).timestamp() - now
+
+
+def resets(budget: str, now: float) -> float:
+    """Returns in how many seconds a budget, `tokens_per_day` or the like, begins anew; infinity for never."""
+    match budget:
+        case "tokens_per_day":
+            return seconds_to_tomorrow(now)
+        case "tokens_per_month":
+            return seconds_to_next_month(now)
+    return float("inf")

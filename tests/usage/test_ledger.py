@@ -20,6 +20,7 @@ from usage.ledger import (
     Ledger,
     Reservation,
 )
+from usage.portions import FIRST_WAIT
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
 STEP = 256
@@ -165,8 +166,64 @@ def test_a_call_without_a_cap_reserves_a_first_portion_and_more_in_steps(ledger:
 
 def test_the_cap_is_lowered_to_what_is_left(ledger: Ledger) -> None:
     limit = key(DAY, 150)
-    assert ledger.reserve([limit], 100, 4000).cap == 50
+    held = ledger.reserve([limit], 100, 4000)
+    assert held.cap == 50
+    held.settle(150)
     assert refused(ledger, limit, prompt=10).wait == pytest.approx(12 * 3600)
+
+
+def test_an_answer_in_one_piece_reserves_all_that_it_may_say(ledger: Ledger) -> None:
+    limit = key(DAY, 10_000)
+    held = ledger.reserve([limit], 100, 4000, metered=False)
+    assert (held.output, held.cap) == (4000, 4000)
+    assert ledger.room(limit)[0] == 5900
+
+
+@pytest.mark.parametrize(("left", "cap"), [(10_000, 2500), (900, STEP), (100, 100)])
+def test_without_a_cap_it_gets_a_share_of_what_is_left(ledger: Ledger, left: int, cap: int) -> None:
+    held = ledger.reserve([key(DAY, left + 10)], 10, None, metered=False)
+    assert (held.output, held.cap) == (cap, cap)
+
+
+def test_a_rate_is_not_held_for_all_that_it_may_say(ledger: Ledger, watch: Watch) -> None:
+    day, rate = key(DAY, 1_000_000), key(TOKENS, 6000)
+    held = ledger.reserve([day, rate], 44, None, metered=False)
+    assert ledger.room(rate)[0] == 1000 - 300
+    watch.now += 3
+    held.settle(600)
+    assert ledger.room(rate)[0] == 1000 - 300
+    assert ledger.room(day)[0] == 1_000_000 - 600
+
+
+def test_what_counts_no_tokens_reserves_none_of_them_whole(ledger: Ledger) -> None:
+    assert ledger.reserve([key(REQUESTS, 10)], 10, None, metered=False).cap is None
+    assert ledger.reserve([key(TOKENS, 6000)], 10, 4000, metered=False).output == STEP
+
+
+def test_a_budget_that_running_calls_hold_is_not_spent(ledger: Ledger, watch: Watch) -> None:
+    limit = key(DAY, 1000)
+    held = ledger.reserve([limit], 100, 900)
+    while held.extend():
+        pass
+    found = refused(ledger, limit)
+    assert (found.spent, found.wait) == (False, FIRST_WAIT)
+    held.settle(300)
+    ledger.reserve([limit], 100, 500).settle(700)
+    assert refused(ledger, limit).spent
+
+
+def test_who_waits_for_another_call_is_told_how_long_calls_take(ledger: Ledger, watch: Watch) -> None:
+    limit = key(CONCURRENCY, 1)
+    waits = []
+    for seconds in (0, 20, 20, 20, 20, 500, 500, 0.1, *[0.0] * 30):
+        held = ledger.reserve([limit], 1, 1)
+        waits.append(refused(ledger, limit).wait)
+        watch.now += seconds
+        held.settle(2)
+    assert waits[0] == FIRST_WAIT
+    assert 10 < waits[5] < 20
+    assert waits[7] == 60
+    assert waits[-1] == 1
 
 
 def test_a_spent_budget_is_whole_again_when_its_period_ends(ledger: Ledger, watch: Watch) -> None:
@@ -196,38 +253,37 @@ def test_what_was_spent_before_the_start_counts(ledger: Ledger) -> None:
     assert ledger.reserve([key(DAY, 1000)], 10, None).cap == 40
 
 
-def stream(ledger: Ledger, held: Reservation, tokens: int) -> int:
-    """Plays a call that wants to say so many tokens; returns how many it said."""
+def end(held: Reservation, prompt: int, tokens: int, metered: bool) -> int:
+    """Plays a call that wants to say so many tokens; returns what it cost."""
     said = 0
     while said < tokens and (held.cap is None or said < held.cap):
-        if said >= held.output and not held.extend():
+        if metered and said >= held.output and not held.extend():
             break
         said += 1
-    return said
+    held.settle(prompt + said)
+    return prompt + said
 
 
-@given(st.randoms(use_true_random=False), st.integers(500, 20_000))
-def test_a_budget_is_overspent_by_the_estimates_error_at_most(dice: random.Random, amount: int) -> None:
+@given(st.integers(0, 2**32), st.integers(500, 20_000))
+def test_a_budget_is_overspent_by_the_estimates_error_at_most(seed: int, amount: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 -- it makes no secrets
     ledger = Ledger(STEP, Watch().clock())
     limit = key(DAY, amount, "team:x")
     spent, error = 0, 0
-    running: list[tuple[Reservation, int, int]] = []
+    running: list[tuple[Reservation, int, int, bool]] = []
     for _ in range(200):
         estimate, truth = dice.randint(1, 50), dice.randint(1, 60)
         try:
-            held = ledger.reserve([limit], estimate, dice.choice([None, 10, 5000]))
+            metered = dice.random() < 0.7
+            held = ledger.reserve([limit], estimate, dice.choice([None, 10, 5000]), metered=metered)
         except Exhausted:
             pass
         else:
             error += max(0, truth - estimate)
-            running.append((held, truth, dice.randint(0, 600)))
+            running.append((held, truth, dice.randint(0, 600), metered))
         if running and dice.random() < 0.6:
-            held, prompt, tokens = running.pop(dice.randrange(len(running)))
-            spent += (used := prompt + stream(ledger, held, tokens))
-            held.settle(used)
-    for held, prompt, tokens in running:
-        spent += (used := prompt + stream(ledger, held, tokens))
-        held.settle(used)
+            spent += end(*running.pop(dice.randrange(len(running))))
+    spent += sum(end(*call) for call in running)
     assert spent <= amount + error
     assert ledger.account("team:x").budgets[DAY].promised == 0
     assert ledger.account("team:x").budgets[DAY].spent == spent
