@@ -1,4 +1,4 @@
-"""The way to Ollama: httpx's seam, aiohttp under it, and the object that sends requests through both."""
+"""The way to Ollama: httpx's seam, connections of our own under it, and the object that sends requests through both."""
 
 from __future__ import annotations
 

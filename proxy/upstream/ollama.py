@@ -9,7 +9,8 @@ import httpx
 
 from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from proxy.upstream.bodies import Body, Payload, Upload
-from proxy.upstream.transport import AiohttpTransport, Chunks, Target, Untrusted
+from proxy.upstream.pool import Untrusted
+from proxy.upstream.transport import Chunks, Target, Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -77,15 +78,8 @@ class Upstream:
         Raises UpstreamUnreachable, UpstreamTimeout or UpstreamBroke.
         """
         target = self.target(method, path)
-        if isinstance(body, Upload):
-            headers = httpx.Headers(target.headers)
-            if body.size is not None:
-                headers["Content-Length"] = str(body.size)
-            request = httpx.Request(method, target.url, headers=headers, stream=body)
-        else:
-            request = httpx.Request(
-                method, target.url, headers=target.headers, stream=Body(body), extensions=target.extensions
-            )
+        stream = body if isinstance(body, Upload) else Body(body)
+        request = httpx.Request(method, target.url, headers=target.headers, stream=stream, extensions=target.extensions)
         try:
             return Answer(await self.transport.handle_async_request(request))
         except Untrusted:
@@ -121,10 +115,11 @@ class Upstream:
 
 def connect(env: Env, address: str) -> Upstream:
     """Returns the upstream that the settings describe, on the running event loop."""
-    tls = ssl.create_default_context(cafile=env.OLLAMA_CA) if env.OLLAMA_CA else None
+    url = httpx.URL(address)
+    tls = ssl.create_default_context(cafile=env.OLLAMA_CA) if url.scheme == "https" else None
     # An allow-list: nothing of a client's own headers ever leaves.
     headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "ollama-gateway"}
     if env.OLLAMA_API_KEY:
         headers["Authorization"] = f"Bearer {env.OLLAMA_API_KEY}"
-    transport = AiohttpTransport(env.UPSTREAM_CONNECT_TIMEOUT, tls)
+    transport = Transport(url, tls, env.UPSTREAM_CONNECT_TIMEOUT)
     return Upstream(address, transport, headers, env.UPSTREAM_CONNECT_TIMEOUT)

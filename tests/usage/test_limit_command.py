@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.harness import GatewayServer
+from tests.harness import GatewayServer, wait_until
 
 MakeGateway = Callable[..., GatewayServer]
 
@@ -14,14 +14,22 @@ def ask(server: GatewayServer, key: str) -> int:
     return httpx.post(f"{server.url}/api/v1/generate", headers={"X-API-Key": key}, json=body).status_code
 
 
+def limited(server: GatewayServer, key: str) -> bool:
+    """Whether the running server has heard of a limit of the key's: it says what is left of it."""
+    answer = httpx.get(f"{server.url}/api/version", headers={"X-API-Key": key})
+    return "ratelimit" in answer.headers
+
+
 def test_a_teams_limit_is_shared_by_its_keys_and_holds_at_once(make_gateway: MakeGateway) -> None:
     server = make_gateway()
     keys = [server.manage("createapikey", name, "--team", "lab", "--quiet").stdout.strip() for name in ("a", "b")]
     said = server.manage("limit", "team:lab", "requests_per_minute=3").stdout
     assert "team:lab: requests_per_minute=3" in said
+    wait_until(lambda: limited(server, keys[0]), 1)
     assert [ask(server, keys[number % 2]) for number in range(4)] == [200, 200, 200, 429]
     assert ask(server, server.key) == 200
     server.manage("limit", "team:lab", "requests_per_minute=0")
+    wait_until(lambda: not limited(server, keys[0]), 1)
     assert ask(server, keys[0]) == 200
 
 
@@ -29,6 +37,7 @@ def test_an_owners_limit_is_shared_by_his_keys(make_gateway: MakeGateway) -> Non
     server = make_gateway()
     keys = [server.manage("createapikey", name, "--owner", "admin", "--quiet").stdout.strip() for name in ("a", "b")]
     server.manage("limit", "owner:admin", "requests_per_minute=1")
+    wait_until(lambda: limited(server, keys[0]), 1)
     assert [ask(server, key) for key in keys] == [200, 429]
 
 

@@ -1,0 +1,209 @@
+"""A connection to Ollama: HTTP/1.1, one exchange after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import httptools
+import httpx
+
+from proxy.upstream.exchange import HIGH_WATER, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.upstream.bodies import Upload
+
+# Larger than any head of Ollama's, small enough to hold.
+MAX_HEAD_BYTES = 64 * 2**10
+# Headers that say where a body ends; without them it ends with its connection.
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+# A small body travels in one piece with its head.
+SMALL = 64 * 2**10
+INFORMATIONAL, SWITCHING = range(100, 200), 101
+
+
+class Connection(asyncio.Protocol):
+    """Sends requests and hears their answers.
+
+    `freed` is called with it when it may serve another exchange, `lost` when it is closed.
+    """
+
+    def __init__(self, freed: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
+        self.freed = freed
+        self.lost = lost
+        self.loop = asyncio.get_running_loop()
+        self.idle_since = 0.0
+        self.exchange: Exchange | None = None
+        self.parser = httptools.HttpResponseParser(self)
+        self.transport: asyncio.Transport
+        self.received = 0  # bytes before the answer's head was whole
+        self.field_bytes = 0
+        self.interim = False  # the head that is being read is none of the answer's
+        self.framed = False
+        self.is_lost = False
+        self.upload: asyncio.Task[None] | None = None
+        self.writable: asyncio.Future[None] | None = None
+
+    # What is asked
+
+    def send(self, head: bytes, body: bytes, *, has_body: bool) -> Exchange:
+        """Sends a request that is known whole; returns its exchange."""
+        exchange = self.begin(has_body=has_body)
+        if len(body) <= SMALL:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+        return exchange
+
+    def send_parts(self, head: bytes, upload: Upload) -> Exchange:
+        """Sends a request whose body comes bit by bit, while its answer may begin."""
+        exchange = self.begin(has_body=True)
+        self.transport.write(head)
+        self.upload = self.loop.create_task(self.send_upload(upload))
+        return exchange
+
+    def begin(self, *, has_body: bool) -> Exchange:
+        """Begins an exchange."""
+        self.received = self.field_bytes = 0
+        self.framed = False
+        exchange = self.exchange = Exchange(self, has_body=has_body)
+        return exchange
+
+    async def send_upload(self, upload: Upload) -> None:
+        """Sends the parts of a body as they come, as fast as Ollama takes them; a body that breaks off ends it all."""
+        whole = False
+        try:
+            async for part in upload.parts:
+                if part:
+                    self.transport.write(part if upload.size is not None else b"%x\r\n%b\r\n" % (len(part), part))
+                    if self.writable is not None:
+                        await self.writable
+            if upload.size is None:
+                self.transport.write(b"0\r\n\r\n")
+            whole = True
+        finally:
+            self.upload = None
+            if not whole:
+                self.abort()
+
+    def abort(self) -> None:
+        """Closes the connection at once, which stops Ollama's work."""
+        self.transport.abort()
+
+    def give_up(self, exchange: Exchange, why: str) -> None:
+        """Ends an exchange whose answer is none, and the connection with it."""
+        self.exchange = None
+        exchange.fail(httpx.RemoteProtocolError(why))
+        self.abort()
+
+    def pause_reading(self) -> None:
+        """Takes no more bytes for now."""
+        with suppress(RuntimeError):  # uvloop objects to a transport that is closing
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Takes bytes again."""
+        if not self.is_lost:
+            with suppress(RuntimeError):
+                self.transport.resume_reading()
+
+    # What asyncio says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the transport."""
+        self.transport = transport  # type: ignore[assignment]  # of TCP or TLS: it can write
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came; a word out of turn ends the connection."""
+        exchange = self.exchange
+        if exchange is None:
+            self.abort()
+            return
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.give_up(exchange, type(error).__name__)
+            return
+        if exchange.status:
+            exchange.wake()
+            return
+        self.received += len(data)
+        if self.received > MAX_HEAD_BYTES:
+            self.give_up(exchange, "head too large")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends what was under way: well, where only the connection's end could be the answer's."""
+        self.is_lost = True
+        if self.upload is not None:
+            self.upload.cancel()
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            if exc is None and exchange.status and not self.framed:
+                exchange.end()
+            else:
+                exchange.fail(httpx.ReadError("connection lost"))
+        self.lost(self)
+
+    def pause_writing(self) -> None:
+        """Lets an upload wait."""
+        self.writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Lets it go on."""
+        if self.writable is not None and not self.writable.done():
+            self.writable.set_result(None)
+        self.writable = None
+
+    # What the parser says
+
+    def on_message_begin(self) -> None:
+        """Ends the connection where nothing was asked: whose answer this is, nobody knows."""
+        if self.exchange is None:
+            self.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Notes whether the body's end is announced."""
+        self.field_bytes += len(name) + len(value)
+        if name.lower() in FRAMING:
+            self.framed = True
+
+    def on_headers_complete(self) -> None:
+        """Takes the status; an interim answer (RFC 9110, 15.2) is none."""
+        status = self.parser.get_status_code()
+        exchange = self.exchange
+        if exchange is None:
+            return
+        self.interim = status in INFORMATIONAL
+        if status == SWITCHING or self.field_bytes > MAX_HEAD_BYTES:
+            self.give_up(exchange, "not a head that Ollama would send")
+        elif not self.interim:
+            exchange.status = status
+            if not exchange.has_body:
+                self.finish(exchange, reusable=False)
+
+    def on_body(self, data: bytes) -> None:
+        """Takes a part of the body."""
+        if self.exchange is not None:
+            self.exchange.take(data)
+
+    def on_message_complete(self) -> None:
+        """Ends the exchange."""
+        if self.interim:
+            self.framed = False
+        elif self.exchange is not None:
+            self.finish(self.exchange, reusable=self.parser.should_keep_alive())
+
+    def finish(self, exchange: Exchange, *, reusable: bool) -> None:
+        """Ends an exchange that came whole; the connection may serve another, or ends with it."""
+        self.exchange = None
+        if exchange.size > HIGH_WATER:
+            self.resume_reading()
+        exchange.end()
+        if reusable and self.upload is None and not self.is_lost:
+            self.freed(self)
+        else:
+            self.transport.close()
