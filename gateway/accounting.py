@@ -11,6 +11,7 @@ from apikeys.feed import feed
 from proxy.live import live
 from usage.account import keeper_of
 from usage.following import AllowanceFollower
+from usage.lately import resume
 from usage.limits import Room, limits
 from usage.metrics import metrics
 from usage.spent import spent
@@ -33,8 +34,10 @@ class Accounting:
     def open(self) -> None:
         """Takes up where earlier processes left off; blocks, and raises the database's errors."""
         self.keeper.catch_up()
-        self.running.ledger.restore(spent(time.time()))
+        now = time.time()
+        self.running.ledger.restore(spent(now))
         self.follower()
+        resume(self.running.ledger, self.running.allowances, now)
         self.join()
         self.keeper.start(self.running.journal.writer)
 

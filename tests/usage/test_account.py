@@ -114,6 +114,16 @@ def test_a_killed_servers_calls_are_counted_once_at_the_next_start(
     assert report(server, server.key)["total"] == said
 
 
+def test_a_restart_lets_nobody_ask_more_than_a_minute_allows(make_gateway: Callable[..., GatewayServer]) -> None:
+    server = make_gateway(DEFAULT_REQUESTS_PER_MINUTE=5)
+    assert [ask(server, server.key).status_code for _ in range(4)] == [200] * 4
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+    server.start()
+    assert [ask(server, server.key).status_code for _ in range(2)] == [200, 429]
+
+
 @pytest.mark.parametrize("times", [3])
 def test_records_say_what_the_log_says(make_gateway: Callable[..., GatewayServer], times: int) -> None:
     server = make_gateway()

@@ -83,6 +83,23 @@ def test_no_sixty_seconds_ever_hold_more_requests_than_the_limit(pauses: list[fl
         assert sum(first <= when < first + 60 for when in admitted) <= limit
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_sixty_a_minute_admits_sixty_in_any_sixty_seconds(seed: int) -> None:
+    dice, watch = random.Random(seed), Watch()  # noqa: S311 -- it makes no secrets
+    ledger = Ledger(STEP, watch.clock())
+    admitted: list[float] = []
+    told: list[tuple[float, float]] = []
+    while len(admitted) < 600:
+        watch.now += dice.choice([0, 0, dice.expovariate(4), dice.expovariate(0.2)])
+        try:
+            ledger.reserve([key(REQUESTS, 60)], 1, None)
+            admitted.append(watch.now)
+        except Exhausted as exhausted:
+            told.append((watch.now + exhausted.wait, admitted[-60] + 60))
+    assert all(said == pytest.approx(true) for said, true in told)
+    assert all(admitted[place + 60] - admitted[place] >= 60 for place in range(len(admitted) - 60))
+
+
 def test_a_client_that_waits_as_told_is_let_in(ledger: Ledger, watch: Watch) -> None:
     limit = key(REQUESTS, 2)
     for _ in range(2):

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from tests.usage.journals import ended
+from usage.allowances import Allowances
 from usage.applying import store
+from usage.lately import resume
 from usage.ledger import Allowance, Clock, Ledger
 from usage.lines import Record, read
 from usage.spent import spent
@@ -24,8 +26,8 @@ def at(*moment: int) -> float:
     return datetime(*moment, tzinfo=UTC).timestamp()  # type: ignore[misc] # year, month, day and so on
 
 
-def record(**said: Any) -> Record:
-    found = read(orjson.dumps(ended(**said)))
+def record(call: str = "a" * 24, **said: Any) -> Record:
+    found = read(orjson.dumps(ended(call, **said)))
     assert isinstance(found, Record)
     return found
 
@@ -61,6 +63,29 @@ def test_a_ledger_goes_on_where_the_last_one_ended() -> None:
     ledger.restore(spent(NOW))
     for dimension in ("tokens_per_day", "tokens_per_month", "tokens_total"):
         assert ledger.room(Allowance("key:one", dimension, 100))[0] == 30
+
+
+@pytest.mark.django_db
+def test_a_restart_lets_nobody_ask_more_than_a_minute_allows() -> None:
+    store(
+        [
+            record("old", at=NOW - 61, total=1),
+            record("long", at=NOW - 10, total=55),  # it began before
+            record("first", at=NOW - 30, total=20, prompt_tokens=100, completion_tokens=100),
+            record("second", at=NOW - 20, total=2, owner=3),
+            record("ahead", at=NOW + 5, total=0),  # the clock went back
+            record("other", at=NOW - 20, key="other"),
+        ]
+    )
+    allowances = Allowances({"requests_per_minute": 4, "tokens_per_minute": 600})
+    allowances.replace([Allowance("owner:3", "requests_per_minute", 100)])
+    ledger = Ledger(step=10, clock=Clock(lambda: 1000.0, lambda: NOW))
+    resume(ledger, allowances, NOW)
+    assert ledger.room(Allowance("key:key1", "requests_per_minute", 4)) == (1, 60.0)
+    assert ledger.room(Allowance("owner:3", "requests_per_minute", 100)) == (99, 38.0)
+    assert ledger.account("key:key1").requests.wait(3, 1000.0) == 10.0
+    # Ten tokens a second: 200 of 50 s ago, 30 of 22 s ago, 30 of 0 s ago; and what the long one said.
+    assert ledger.account("key:key1").tokens.due == pytest.approx(1003.0)
 
 
 class TestSums(TestCase):
