@@ -46,6 +46,7 @@ LOOK: dict[str, object] = {
                 "title": "Access",
                 "items": [
                     entry("API keys", "key", "apikeys_key"),
+                    entry("Limits", "speed", "apikeys_allowance"),
                     entry("Audit trail", "history", "apikeys_auditentry"),
                     entry("Invalid keys", "gpp_maybe", "apikeys_attemptcount"),
                 ],

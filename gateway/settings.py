@@ -197,8 +197,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Ollama gateway",
     "DESCRIPTION": (
-        "Ollama for people and programs that hold a key. Press **Authorize**, paste your key into one of the two "
-        "fields, and *Try it out* works on every endpoint below.\n\n"
+        "Ollama for people and programs that hold a key. Press **Authorize**, paste your key into the first "
+        "field, and *Try it out* works on every endpoint below.\n\n"
         "Every answer carries `X-Request-ID`, which names the request in the gateway's log; send one of your own and "
         "it is kept. Errors say what happened and what to do; beside those listed below, all endpoints answer 405 to "
         "other methods, 408 to a request that arrives too slowly, 431 to headers that are too large, and 500 when the "

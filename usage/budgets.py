@@ -42,6 +42,18 @@ def spendings(defaults: Mapping[str, int], least: int, now: datetime | None = No
     return sorted(found, key=lambda spending: (-spending.percent, spending.subject, spending.dimension))
 
 
+def shared(today: date) -> dict[str, list[Spending]]:
+    """Returns what owners and teams have spent of each of their budgets, by subject."""
+    found: dict[str, list[Spending]] = {}
+    for (kind, dimension), amounts in limits({}).items():
+        if kind != Allowance.Kind.KEY:
+            spent = by_subject(kind, dimension, today)
+            for subject, amount in amounts.items():
+                one = Spending(subject, dimension, amount, spent.get(subject, 0), period_of(dimension, today))
+                found.setdefault(subject, []).append(one)
+    return found
+
+
 def limits(defaults: Mapping[str, int]) -> dict[tuple[str, str], dict[str, int]]:
     """Returns the amounts of all budgets by subject, for each kind of subject and dimension that has any."""
     found: dict[tuple[str, str], dict[str, int]] = {

@@ -6,7 +6,17 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
-from apikeys.api.serializers import KeyChanges, KeyFields, KeyIssued, KeyPage, KeyShown, Rotation
+from apikeys.api.serializers import (
+    AllSharedLimits,
+    KeyChanges,
+    KeyFields,
+    KeyIssued,
+    KeyPage,
+    KeyShown,
+    LimitFields,
+    Rotation,
+    SharedLimits,
+)
 
 TAGS = ["Keys and usage"]
 TEXT = {"type": "string"}
@@ -84,4 +94,28 @@ ROTATE: dict[str, Any] = {
     "tags": TAGS,
     "request": Rotation,
     "responses": {200: KeyIssued, **BODY, **ALWAYS, **ONE, **FINAL},
+}
+NOBODY = {404: error("There is no such owner, or the key may not see these limits.")}
+LIMITS: dict[str, Any] = {
+    "operation_id": "get_api_v1_limits",
+    "summary": "List the limits of owners and teams",
+    "description": f"They hold for all their keys together. {NEEDS} One that has a team or an owner sees those alone.",
+    "tags": TAGS,
+    "responses": {200: AllSharedLimits, **ALWAYS},
+}
+LIMIT: dict[str, Any] = {
+    "operation_id": "get_api_v1_limits_whose",
+    "summary": "Show the limits of an owner or a team",
+    "description": f"`whose` is `team:NAME` or `owner:USER`. {NEEDS}",
+    "tags": TAGS,
+    "responses": {200: SharedLimits, **ALWAYS, **NOBODY},
+}
+SET_LIMIT: dict[str, Any] = {
+    "operation_id": "patch_api_v1_limits_whose",
+    "summary": "Limit an owner or a team",
+    "description": "What is left out stays as it is, null takes a limit away; all servers obey within a second. "
+    f"{NEEDS} It must have neither rules nor limits of its own.",
+    "tags": TAGS,
+    "request": LimitFields,
+    "responses": {200: SharedLimits, **BODY, **ALWAYS, **NOBODY},
 }

@@ -125,6 +125,19 @@ class KeyPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The path of the page that follows.")
 
 
+class SharedLimits(serializers.Serializer[Any]):
+    """The limits of an owner or a team."""
+
+    whose = serializers.CharField(help_text="`team:NAME` or `owner:USER`.")
+    limits = LimitFields()
+
+
+class AllSharedLimits(serializers.Serializer[Any]):
+    """The limits of owners and teams."""
+
+    limits = SharedLimits(many=True)
+
+
 def given(fields: type[KeyFields], data: Any, *, partial: bool = False) -> tuple[dict[str, Any], dict[str, int | None]]:
     """Returns the checked fields and the limits of a request's body; raises ValidationError."""
     if not isinstance(data, dict):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
+
+from apikeys.models.revision import Deed, KeyRevision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +46,8 @@ class Allowance(models.Model):
         """A subject has one limit a dimension."""
 
         constraints = [models.UniqueConstraint(fields=["kind", "subject", "dimension"], name="one_allowance_each")]
-        default_permissions = ()
+        default_permissions = ("view", "change")
+        verbose_name = "limit"
 
     def __str__(self) -> str:
         """Says the limit."""
@@ -78,6 +81,20 @@ class Allowance(models.Model):
                 row.delete()
             elif not row.update(amount=amount):
                 cls.objects.create(kind=kind, subject=subject, dimension=dimension, amount=amount)
+
+    @classmethod
+    def limit(cls, kind: str, subject: str, whose: str, wanted: Mapping[str, int | None]) -> None:
+        """Sets limits of an owner or a team, numbers the change for running servers, and audits it under a name.
+
+        Raises ValidationError for an amount that can't be one.
+        """
+        with transaction.atomic():
+            head = KeyRevision.lock()
+            before = cls.of(kind, subject)
+            cls.put(kind, subject, wanted)
+            after = cls.of(kind, subject)
+            if after != before:
+                head.append([Deed("limited", "", {"whose": (None, whose), "limits": (before, after)})])
 
 
 def possible(dimension: str, amount: int | None) -> None:

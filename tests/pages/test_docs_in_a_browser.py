@@ -77,9 +77,9 @@ def test_a_key_opens_an_endpoint_that_can_be_tried(page: Page, gateway: GatewayS
 def test_a_stream_can_be_tried_too(page: Page, gateway: GatewayServer) -> None:
     page.goto(f"{gateway.url}/docs")
     page.click(".btn.authorize")
-    second = page.locator(".auth-container").nth(1)
-    second.locator("input").fill(gateway.key)
-    second.locator("button.authorize").click()
+    bearer = page.locator(".auth-container").filter(has_text="BearerKey")
+    bearer.locator("input").fill(gateway.key)
+    bearer.locator("button.authorize").click()
     page.locator(".btn-done").first.click()
 
     page.click(f"{GENERATE} .opblock-summary-control")

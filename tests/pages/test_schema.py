@@ -59,12 +59,12 @@ def test_each_surface_has_a_group_of_its_own(schema: dict[str, Any]) -> None:
 def test_each_route_needs_a_key_and_says_what_can_go_wrong(schema: dict[str, Any], route: Route) -> None:
     operation = described(schema, route)
     assert operation["summary"] == route.summary
-    assert operation["security"] == [{"ApiKeyHeader": []}, {"BearerKey": []}]
+    assert operation["security"] == [{"ApiKeyHeader": []}, {"BearerKey": []}, {"BasicKey": []}]
     wanted = {"200", "401", "403", "404", "429", "502", "503", "504"} | (
         {"400", "413", "415"} if has_body(route) else set()
     )
     assert wanted <= set(operation["responses"])
-    assert {"ApiKeyHeader", "BearerKey"} <= set(schema["components"]["securitySchemes"])
+    assert {"ApiKeyHeader", "BearerKey", "BasicKey"} <= set(schema["components"]["securitySchemes"])
     for status, response in operation["responses"].items():
         if status != "200":
             named = schema["components"]["responses"][response["$ref"].rpartition("/")[2]]

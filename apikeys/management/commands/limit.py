@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
-from django.db import transaction
 
-from apikeys.management.keycommand import LIMITS, KeyCommand, owner
-from apikeys.models import Allowance, KeyRevision
-from apikeys.models.revision import Deed
+from apikeys.management.keycommand import LIMITS, KeyCommand
+from apikeys.whose import Nobody, limited
+from apikeys.whose import whose as named
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -30,41 +29,22 @@ class Command(KeyCommand):
         if whose is None:
             self.list()
             return
-        kind, subject = subject_of(whose)
+        try:
+            one = named(whose)
+        except Nobody as error:
+            raise CommandError(str(error)) from None
         wanted = dict(map(limit_of, limits))
-        if wanted:
-            set_limits(kind, subject, whose, wanted)
-        held = Allowance.of(kind, subject)
-        said = ", ".join(f"{name}={amount}" for name, amount in held.items()) or "no limits"
-        self.stdout.write(f"{whose}: {said}" + (" (running servers obey within a second)" if wanted else ""))
+        one.limit(wanted)
+        held = " ".join(f"{name}={amount}" for name, amount in one.limits.items()) or "no limits"
+        self.stdout.write(f"{one}: {held}" + (" (running servers obey within a second)" if wanted else ""))
 
     def list(self) -> None:
-        """Lists the limits of owners and teams."""
-        rows = Allowance.objects.exclude(kind=Allowance.Kind.KEY).order_by("kind", "subject", "dimension")
-        for row in rows:
-            self.stdout.write(f"{row.kind}:{row.subject}  {row.dimension}={row.amount}")
-        if not rows:
+        """Lists the limits of owners and teams, as this command takes them."""
+        everybody = limited()
+        for one in everybody:
+            self.stdout.write(f"{one}  {' '.join(f'{name}={amount}' for name, amount in one.limits.items())}")
+        if not everybody:
             self.stdout.write("No owner and no team has limits: `manage.py limit team:NAME tokens_per_day=1000000`.")
-
-
-def set_limits(kind: str, subject: str, whose: str, wanted: dict[str, int | None]) -> None:
-    """Stores limits, numbers the change for running servers, and audits it."""
-    with transaction.atomic():
-        revision = KeyRevision.lock()
-        before = Allowance.of(kind, subject)
-        Allowance.put(kind, subject, wanted)
-        changes = {"whose": (None, whose), "limits": (before, Allowance.of(kind, subject))}
-        revision.append([Deed("limited", "", changes)])
-
-
-def subject_of(whose: str) -> tuple[str, str]:
-    """Returns the kind and the subject of `team:research` or `owner:ana`; raises CommandError."""
-    kind, _, name = whose.partition(":")
-    if kind == Allowance.Kind.TEAM and name:
-        return kind, name
-    if kind == Allowance.Kind.OWNER and name:
-        return kind, str(owner(name).pk)
-    raise CommandError(f"{whose!r} is nobody: write owner:USER or team:NAME. A key's limits are `changeapikey`'s.")
 
 
 def limit_of(text: str) -> tuple[str, int | None]:
