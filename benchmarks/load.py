@@ -110,6 +110,7 @@ class Load:
         self.request = base64.b64decode(job["request"])
         self.clients: list[Client] = []
         self.first_bytes: list[float] = []
+        self.wholes: list[float] = []
         self.finished = 0
 
     async def prepare(self) -> None:
@@ -143,12 +144,14 @@ class Load:
             client.send()
         await asyncio.wait_for(self.over, self.job["seconds"] + PATIENCE_SECONDS)
         elapsed = time.perf_counter() - started
-        ordered = sorted(self.first_bytes)
+        first_bytes, wholes = sorted(self.first_bytes), sorted(self.wholes)
         return {
             "requests": self.finished,
             "seconds": elapsed,
-            "first_byte_p50": percentile(ordered, 0.5),
-            "first_byte_p99": percentile(ordered, 0.99),
+            "first_byte_p50": percentile(first_bytes, 0.5),
+            "first_byte_p99": percentile(first_bytes, 0.99),
+            "whole_p50": percentile(wholes, 0.5),
+            "whole_p99": percentile(wholes, 0.99),
             "load_cpu": _cpu() - cpu,
         }
 
@@ -164,9 +167,11 @@ class Load:
             if not self.over.done():
                 self.over.set_exception(WrongAnswer(client.failure))
             return
+        now = time.perf_counter()
         self.first_bytes.append(client.first_byte)
+        self.wholes.append(now - client.sent_at)
         self.finished += 1
-        if time.perf_counter() < self.until:
+        if now < self.until:
             client.send()
             return
         self.busy -= 1

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+
+from benchmarks.rivals.litellm import LiteLLM
+from benchmarks.rivals.nginx import Nginx
+from benchmarks.rivals.ollaguard import Ollaguard
+from benchmarks.rivals.portkey import Portkey
+from benchmarks.started import BASE_DIR, ServerFailed, Started, own_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-START_SECONDS = 60
-STOP_SECONDS = 30
-POLL_SECONDS = 0.02
-KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    from benchmarks.started import Server
 
-
-class ServerFailed(Exception):
-    """A server did not start; its text is what it wrote."""
-
-
-class Server(Protocol):
-    """A server under load: where it is, what its requests look like, and how to end it."""
-
-    name: str
-    url: str
-    headers: dict[str, str]
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-
-    def path(self, endpoint: str) -> str:
-        """Returns the path of an endpoint: `generate` is where it serves that one, `/api/chat` the same everywhere."""
-
-    def stop(self) -> None:
-        """Ends it and removes what it left."""
+# Every limit is counted and none is reached.
+OUT_OF_REACH = {
+    "DEFAULT_REQUESTS_PER_MINUTE": "1000000000",
+    "DEFAULT_TOKENS_PER_MINUTE": "1000000000000",
+    "DEFAULT_CONCURRENCY": "100000",
+    "DEFAULT_TOKENS_PER_DAY": "1000000000000",
+    "DEFAULT_TOKENS_PER_MONTH": "1000000000000",
+    "MAX_IN_FLIGHT": "100000",
+    "MAX_CONNECTIONS": "100000",
+}
 
 
 class Bare:
@@ -58,95 +42,21 @@ class Bare:
 
     def path(self, endpoint: str) -> str:
         """Returns Ollama's own path."""
-        return endpoint if endpoint.startswith("/") else f"/api/{endpoint}"
+        return own_path(endpoint)
 
     def stop(self) -> None:
         """Does nothing: the stub ends with the run."""
 
 
-class Started:
-    """A server in a process of its own, with a folder of its own for its files."""
-
-    name = ""
-    listening = re.compile(r"listening on (http://\S+)")
-
-    def __init__(self, upstream: str) -> None:
-        self.upstream = upstream
-        self.headers: dict[str, str] = {}
-        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        self.process: subprocess.Popen[bytes] | None = None
-        try:
-            self.prepare()
-            self.url = self._start()
-        except BaseException:
-            self.stop()
-            raise
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        if not self.process:
-            raise ServerFailed(f"{self.name} is not running")
-        return self.process.pid
+class Ours(Started):
+    """A server with the gateway's paths."""
 
     def path(self, endpoint: str) -> str:
         """Returns the path of an endpoint."""
         return endpoint if endpoint.startswith("/") else f"/api/v1/{endpoint}"
 
-    def prepare(self) -> None:
-        """Makes what the process needs before it starts."""
 
-    def command(self) -> list[str]:
-        """Returns the command that starts it."""
-        raise NotImplementedError
-
-    def environment(self) -> dict[str, str]:
-        """Returns the environment, without any setting of whoever runs the bench."""
-        return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-
-    def stop(self) -> None:
-        """Ends the process and removes its folder."""
-        if self.process:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _start(self) -> str:
-        log = self.folder / "log"
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(  # noqa: S603 -- a command of ours
-                self.command(),
-                cwd=BASE_DIR,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not (url := self._answers(log.read_text(errors="replace"))):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} did not start:\n{log.read_text(errors='replace')}")
-            time.sleep(POLL_SECONDS)
-        return url
-
-    def _answers(self, said: str) -> str:
-        """Returns the URL, once it is said and taken; else nothing."""
-        found = self.listening.search(said)
-        if not found:
-            return ""
-        address = urlsplit(found[1])
-        try:
-            socket.create_connection((address.hostname or "", address.port or 0), timeout=1).close()
-        except OSError:
-            return ""
-        return found[1]
-
-
-class Floor(Started):
+class Floor(Ours):
     """The least that a relay in Python costs."""
 
     name = "floor"
@@ -156,8 +66,8 @@ class Floor(Started):
         return [sys.executable, "-m", "benchmarks.floor", self.upstream]
 
 
-class Gateway(Started):
-    """The gateway as it is served in production, on a database of its own, with a key."""
+class Gateway(Ours):
+    """The gateway as it is served in production, on a database of its own, with a key and all of its limits."""
 
     name = "gateway"
     listening = re.compile(r"^ +API +(http://\S+)$", re.MULTILINE)
@@ -193,8 +103,17 @@ class Gateway(Started):
             "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite3'}",
             "OLLAMA_URL": self.upstream,
             "ENGINE": "off",
+            "JOURNAL_DIR": str(self.folder / "journal"),
             "PYTHONUNBUFFERED": "1",
+            **OUT_OF_REACH,
         }
 
 
-SERVERS: dict[str, Callable[[str], Server]] = {"floor": Floor, "gateway": Gateway}
+OURS: dict[str, Callable[[str], Server]] = {"floor": Floor, "gateway": Gateway}
+RIVALS: dict[str, Callable[[str], Server]] = {
+    "nginx": Nginx,
+    "ollaguard": Ollaguard,
+    "Portkey": Portkey,
+    "LiteLLM": LiteLLM,
+}
+SERVERS = OURS | RIVALS

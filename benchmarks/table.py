@@ -1,20 +1,21 @@
-"""The one table that the bench prints."""
+"""The tables: what a request and a chunk cost, and what the way adds; figures are medians with their intervals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.rows import STUB, added, find, ratios
 from benchmarks.spread import spread
 
 if TYPE_CHECKING:
-    from benchmarks.cases import Case
-    from benchmarks.trial import Trial
+    from collections.abc import Sequence
 
-REFERENCE = "floor"
+    from benchmarks.rows import Row
+
+REFERENCES = ("floor", "gateway")
+NOTHING = "–"
 MILLISECONDS = 1e3
-HEADINGS = (
+COSTS = (
     "case",
     "server",
     "requests/s",
@@ -22,71 +23,64 @@ HEADINGS = (
     "p99 ms",
     "CPU µs a request",
     "CPU µs a chunk",
-    f"CPU ÷ {REFERENCE}",
+    *(f"CPU ÷ {name}" for name in REFERENCES),
     "memory MB",
     "load core busy",
 )
+WAYS = ("case", "server", "first byte p50 +ms", "p99 +ms", "whole answer p50 +ms", "p99 +ms")
 
 
-@dataclass(slots=True)
-class Row:
-    """All trials of one server in one case: for each pair, the trials by number of chunks."""
-
-    case: Case
-    server: str
-    pairs: list[dict[int, Trial]] = field(default_factory=list)
-
-    @property
-    def trials(self) -> list[Trial]:
-        """The trials that the row shows: those with the most chunks."""
-        return [pair[max(pair)] for pair in self.pairs]
-
-    @property
-    def chunk_costs(self) -> list[float]:
-        """The CPU time of a streamed chunk in microseconds, in each pair: the slope from few chunks to many."""
-        few, many = min(self.case.requests), max(self.case.requests)
-        return [(pair[many].cpu - pair[few].cpu) / (many - few) for pair in self.pairs]
-
-    @property
-    def costs(self) -> list[float]:
-        """What is compared, in each pair: the cost of a chunk where answers are streams, else that of a request."""
-        return self.chunk_costs if self.case.streams else [trial.cpu for trial in self.trials]
+def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]], words: int = 2) -> str:
+    """Writes a table whose first columns hold words and whose others hold figures."""
+    rows = [headings, *lines]
+    texts = ["| " + " | ".join(row) + " |" for row in rows]
+    texts.insert(1, "|" + "---|" * words + "---:|" * (len(headings) - words))
+    return "\n".join(texts)
 
 
-def markdown(rows: list[Row]) -> str:
-    """Writes the table; a ratio is the median of the pairs' ratios, with its 95 % interval."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-    references = {row.case.name: row for row in rows if row.server == REFERENCE}
-    lines += ["| " + " | ".join(cells(row, references.get(row.case.name))) + " |" for row in rows]
-    return "\n".join(lines)
+def costs(rows: Sequence[Row]) -> str:
+    """Writes what each server costs in each case."""
+    return markdown(COSTS, [cost_cells(row, rows) for row in rows])
 
 
-def cells(row: Row, reference: Row | None) -> list[str]:
-    """Writes one row's cells."""
-    trials = row.trials
-
-    def middle(name: str, factor: float = 1) -> float:
-        values: list[float] = [getattr(trial, name) for trial in trials]
-        return median(values) * factor
-
+def cost_cells(row: Row, rows: Sequence[Row]) -> list[str]:
+    """Writes one row's cells; a ratio is the median of the pairs' ratios."""
     return [
         row.case.name,
         row.server,
-        f"{middle('rate'):,.0f}",
-        f"{middle('first_byte_p50', MILLISECONDS):.2f}",
-        f"{middle('first_byte_p99', MILLISECONDS):.2f}",
-        f"{middle('cpu'):,.0f}",
-        f"{median(row.chunk_costs):.1f}" if row.case.streams else "–",
-        ratio(row, reference),
-        f"{max(trial.megabytes for trial in trials):.0f}",
-        f"{middle('other_core', 100):.0f} %",
+        figure(row.values("rate"), 0),
+        figure(row.values("first_byte_p50", MILLISECONDS), 2),
+        figure(row.values("first_byte_p99", MILLISECONDS), 2),
+        figure(row.values("cpu"), 0),
+        figure(row.chunk_costs, 1) if row.has_chunk_costs else NOTHING,
+        *(ratio(row, find(rows, row.case, name)) for name in REFERENCES),
+        f"{max(row.values('megabytes')):.0f}",
+        figure(row.values("other_core", 100), 0, " %"),
     ]
 
 
+def ways(rows: Sequence[Row]) -> str:
+    """Writes what each server adds to a request that has it for itself; nothing where no case has one connection."""
+    lines = []
+    for row in rows:
+        stub = find(rows, row.case, STUB)
+        if not (row.case.alone and stub) or row is stub:
+            continue
+        names = ("first_byte_p50", "first_byte_p99", "whole_p50", "whole_p99")
+        lines.append([row.case.name, row.server, *(figure(added(row, stub, name), 2) for name in names)])
+    return markdown(WAYS, lines) if lines else ""
+
+
 def ratio(row: Row, reference: Row | None) -> str:
-    """Writes how many times the reference's cost this is, with the interval of the median."""
-    if reference is None or reference is row or row.server == "stub alone":
-        return "–"
-    found = spread([cost / base for cost, base in zip(row.costs, reference.costs, strict=True)])
+    """Writes how many times the reference's cost this is."""
+    if reference is None or reference is row or row.server == STUB:
+        return NOTHING
+    return figure(ratios(row, reference), 2)
+
+
+def figure(values: Sequence[float], digits: int, unit: str = "") -> str:
+    """Writes a median and the interval that holds the true one."""
+    found = spread(values)
     note = f" at {found.confidence:.0%}" if found.is_wide else ""
-    return f"{found.middle:.2f} ({found.low:.2f}–{found.high:.2f}{note})"
+    low, high = (f"{value:,.{digits}f}" for value in (found.low, found.high))
+    return f"{found.middle:,.{digits}f}{unit} ({low}–{high}{note})"

@@ -16,7 +16,7 @@ from benchmarks.meter import ProcessMeter
 
 if TYPE_CHECKING:
     from benchmarks.cases import Request
-    from benchmarks.servers import Server
+    from benchmarks.started import Server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 MICROSECONDS = 1e6
@@ -33,6 +33,8 @@ class Trial:
     rate: float
     first_byte_p50: float
     first_byte_p99: float
+    whole_p50: float
+    whole_p99: float
     cpu: float
     megabytes: float
     other_core: float
@@ -82,6 +84,8 @@ class Loader:
             rate=found["requests"] / found["seconds"],
             first_byte_p50=found["first_byte_p50"],
             first_byte_p99=found["first_byte_p99"],
+            whole_p50=found["whole_p50"],
+            whole_p99=found["whole_p99"],
             cpu=cpu / found["requests"] * MICROSECONDS,
             megabytes=meter.megabytes(),
             other_core=(found["load_cpu"] + stub_cpu) / found["seconds"],
@@ -104,9 +108,12 @@ class Loader:
 
 
 def bytes_of(server: Server, request: Request) -> bytes:
-    """Writes a request as the bytes that travel."""
+    """Writes a request as the bytes that travel; raises TrialFailed where the server does not speak its dialect."""
+    path = server.path(request.endpoint)
+    if path is None:
+        raise TrialFailed(f"{server.name} does not serve {request.endpoint}")
     lines = [
-        f"POST {server.path(request.endpoint)} HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         f"Host: {urlsplit(server.url).netloc}",
         "Content-Type: application/json",
         *(f"{name}: {value}" for name, value in server.headers.items()),

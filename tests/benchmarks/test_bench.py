@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from benchmarks import bench
+from benchmarks import bench, options
 from benchmarks.cases import CASES, FEW, MANY, Case, Request
 from benchmarks.cores import Cores, choose, pinned
 from benchmarks.meter import ProcessMeter
-from benchmarks.servers import Bare, Floor, ServerFailed
-from benchmarks.table import Row, cells, markdown
+from benchmarks.rows import Row
+from benchmarks.servers import RIVALS, SERVERS, Bare, Floor
+from benchmarks.started import ServerFailed
+from benchmarks.table import cost_cells, costs, figure, ways
 from benchmarks.trial import Loader, Trial, TrialFailed
 from tests.benchmarks.raw import exchange, split
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from benchmarks.stub_client import StubProcess
 
-SMALL, STREAMS = CASES[1], CASES[2]
+ALONE, SMALL, STREAMS = CASES[0], CASES[1], CASES[2]
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +36,14 @@ def floor(stub: StubProcess) -> Iterator[Floor]:
 
 
 def test_the_bench_prints_a_row_for_each_server_and_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "table.md"
-    bench.main(["--servers", "floor", "--pairs", "1", "--seconds", "0.05", "--output", str(file)])
+    bench.main(["--quick", "--servers", "floor", "--pairs", "1", "--seconds", "0.05", "--output", str(tmp_path)])
     said = capsys.readouterr().out
-    assert file.read_text() == said
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in said.splitlines() if line[:1] == "|"][2:]
-    assert [row[:2] for row in rows] == [[case.name, server] for case in CASES for server in ("stub alone", "floor")]
-    assert all(float(row[5].replace(",", "")) > 0 for row in rows)
+    assert (tmp_path / "table.md").read_text() == said
+    table = said.partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()][2:]
+    quick = [case.name for case in CASES if case.run == "quick"]
+    assert [row[:2] for row in rows] == [[name, server] for name in quick for server in ("stub alone", "floor")]
+    assert all(float(row[5].partition(" ")[0].replace(",", "")) > 0 for row in rows)
     assert "Medians of 1 interleaved pairs of 0.05 s a trial" in said
 
 
@@ -51,14 +54,30 @@ def test_the_bench_says_what_there_is_to_choose(
     arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        bench.parse(arguments)
+        options.parse(arguments)
     assert text in capsys.readouterr().err
 
 
 def test_quick_changes_only_what_is_not_given() -> None:
-    quick = bench.parse(["--quick", "--pairs", "5"])
-    assert (quick.pairs, quick.seconds) == (5, bench.QUICK_SECONDS)
-    assert bench.parse([]).pairs == 9
+    quick = options.parse(["--quick", "--pairs", "5"])
+    assert (quick.pairs, quick.seconds) == (5, options.QUICK_SECONDS)
+    assert options.parse([]).pairs == 9
+
+
+def test_the_quick_run_needs_no_rival_and_the_usual_one_has_all() -> None:
+    assert options.parse(["--quick"]).servers == ["floor", "gateway"]
+    assert options.parse([]).servers == list(SERVERS)
+    assert set(RIVALS) < set(SERVERS)
+
+
+def test_each_run_has_the_cases_of_the_smaller_ones() -> None:
+    quick, usual, full = (options.parse(arguments).cases for arguments in (["--quick"], [], ["--full"]))
+    assert {case.name for case in quick} < {case.name for case in usual} < {case.name for case in full}
+    assert full == list(CASES)
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert [case.name for case in options.parse(["--cases", "1 MB"]).cases] == [
+        case.name for case in CASES if "1 MB" in case.name
+    ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -135,7 +154,7 @@ def test_where_nothing_can_be_pinned_it_is_said() -> None:
 
 
 def trial(cpu: float) -> Trial:
-    return Trial(rate=1000, first_byte_p50=0.001, first_byte_p99=0.002, cpu=cpu, megabytes=50, other_core=0.5)
+    return Trial(1000, 0.001 * cpu, 0.002 * cpu, 0.003 * cpu, 0.004 * cpu, cpu=cpu, megabytes=50, other_core=0.5)
 
 
 def test_a_chunk_s_cost_is_the_slope_from_few_to_many() -> None:
@@ -144,9 +163,9 @@ def test_a_chunk_s_cost_is_the_slope_from_few_to_many() -> None:
         base.pairs.append({FEW: trial(few), MANY: trial(many)})
         row.pairs.append({FEW: trial(2 * few), MANY: trial(2 * few + 1.2 * (many - few))})
     assert row.chunk_costs == pytest.approx([6, 6, 6])
-    shown = cells(row, base)
-    assert (shown[6], shown[7]) == ("6.0", "1.20 (1.20–1.20 at 75%)")
-    assert cells(base, base)[7] == "–"
+    shown = cost_cells(row, [base, row])
+    assert shown[6:9] == ["6.0 (6.0–6.0 at 75%)", "1.20 (1.20–1.20 at 75%)", "–"]
+    assert cost_cells(base, [base, row])[7] == "–"
 
 
 def test_ratios_are_taken_within_a_pair() -> None:
@@ -154,7 +173,26 @@ def test_ratios_are_taken_within_a_pair() -> None:
     for noise in (1, 10, 2, 5, 1, 3, 1):
         base.pairs.append({0: trial(100 * noise)})
         row.pairs.append({0: trial(300 * noise)})
-    assert cells(row, base)[7] == "3.00 (3.00–3.00)"
-    table = markdown([base, row]).splitlines()
+    assert cost_cells(row, [base, row])[7] == "3.00 (3.00–3.00)"
+    assert cost_cells(base, [base, row])[8] == "0.33 (0.33–0.33)"
+    table = costs([base, row]).splitlines()
     assert len(table) == 4
     assert len({line.count("|") for line in table}) == 1
+
+
+def test_what_the_way_adds_is_told_against_the_stub_in_the_same_pair() -> None:
+    bare, row, other = Row(ALONE, "stub alone"), Row(ALONE, "gateway"), Row(SMALL, "gateway")
+    for noise in (1, 5, 2, 1, 3, 1):
+        bare.pairs.append({0: trial(noise)})
+        row.pairs.append({0: trial(noise + 1)})
+        other.pairs.append({0: trial(noise)})
+    (line,) = ways([bare, row, other]).splitlines()[2:]
+    shown = [cell.strip() for cell in line.strip("|").split("|")]
+    assert shown[:3] == [ALONE.name, "gateway", "1.00 (1.00–1.00)"]
+    assert shown[5] == "4.00 (4.00–4.00)"
+    assert ways([other]) == ""
+
+
+def test_a_figure_says_how_sure_it_is() -> None:
+    assert figure([1000, 2000, 3000], 0, " %") == "2,000 % (1,000–3,000 at 75%)"
+    assert figure(range(9), 1) == "4.0 (1.0–7.0)"
