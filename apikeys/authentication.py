@@ -15,7 +15,6 @@ from apikeys.credential import TwoCredentialsError, credential
 from apikeys.feed import feed
 from apikeys.guesses import guesses
 from apikeys.keyring import ring
-from apikeys.last_used import last_used
 from apikeys.permissions import NO_KEY
 from apikeys.redigest import new_digests
 from apikeys.refusals import KeysUnknown
@@ -72,7 +71,6 @@ def identify(meta: Meta) -> Principal | None:
         raise AuthenticationFailed(NOT_VALID)
     if feed.outage > settings.OUTAGE_GRACE:
         raise KeysUnknown  # it may have been revoked long ago
-    last_used.note(found.principal.key_id)
     return found.principal
 
 

@@ -14,7 +14,6 @@ from django.db import close_old_connections, connection
 from apikeys.entries import COLUMNS, entries, entry
 from apikeys.guesses import guesses
 from apikeys.keyring import KeyRing, ring
-from apikeys.last_used import LastUsed, last_used
 from apikeys.models import AttemptCount, Key, KeyRevision
 from apikeys.reach import Reach
 from apikeys.redigest import NewDigests, new_digests
@@ -41,10 +40,9 @@ class KeyFeed:
     While the database is away, the ring keeps what it knows and the feed keeps trying.
     """
 
-    def __init__(self, ring: KeyRing, last_used: LastUsed, new_digests: NewDigests = new_digests) -> None:
+    def __init__(self, ring: KeyRing, new_digests: NewDigests = new_digests) -> None:
         self.listeners: list[Callable[[], None]] = []  # called from the feed's thread after each change of the ring
         self._ring = ring
-        self._last_used = last_used
         self._new_digests = new_digests
         self._reach = Reach("changes of keys are not seen until it is back; the known ones go on working for a while")
         self._seen = 0
@@ -67,13 +65,13 @@ class KeyFeed:
         # Writing has a thread of its own: a held write lock must not delay a revocation.
         self._threads = [
             threading.Thread(target=self._follow, name="key-feed", daemon=True),
-            threading.Thread(target=self._write_uses, name="key-uses", daemon=True),
+            threading.Thread(target=self._write_notes, name="key-notes", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Stops following, and stores the last uses; returns after five seconds at most."""
+        """Stops following, and stores what was counted; returns after five seconds at most."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(STOP_TIMEOUT / len(self._threads))
@@ -149,8 +147,8 @@ class KeyFeed:
             self._release(waiting, done=done)
         connection.close()
 
-    def _write_uses(self) -> None:
-        reach = Reach("the times of last use are kept in memory until it is back")
+    def _write_notes(self) -> None:
+        reach = Reach("invalid keys are counted in memory until it is back")
         say_at = time.monotonic()
         while not self._stopping.wait(WRITE_SECONDS):
             reach.attempt(self._write)
@@ -166,7 +164,6 @@ class KeyFeed:
             self._said = head.latest
 
     def _write(self) -> None:
-        self._last_used.write()
         self._new_digests.write()
         counts = guesses.take()
         try:
@@ -192,4 +189,4 @@ def _settle(waiter: asyncio.Future[bool], done: bool) -> None:  # noqa: FBT001 -
         waiter.set_result(done)
 
 
-feed = KeyFeed(ring, last_used)
+feed = KeyFeed(ring)

@@ -1,4 +1,4 @@
-"""Moves lines of the journal into the database: records, sums and the offset in one transaction."""
+"""Moves lines of the journal into the database: records, sums, last uses and the offset in one transaction."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from apikeys.models import Key
 from usage.lines import Record
 from usage.models import AppliedSegment, UsageDay, UsageHour, UsageMonth, UsageRecord
 from usage.rollups import SUMS, Slot, roll_up
@@ -54,9 +55,13 @@ def apply(segment: str, records: Sequence[Record], *, start: int, end: int, sett
 
 
 def store(records: Sequence[Record]) -> None:
-    """Adds records and their sums; in a transaction of the caller's."""
+    """Adds records and their sums, and notes when their keys were last used; in a transaction of the caller's."""
     if not records:
         return
+    uses: dict[str, float] = {}
+    for record in records:
+        uses[record.key] = max(record.at, uses.get(record.key, record.at))
+    Key.objects.note_uses(uses)
     keep(records)
     found = roll_up(records)
     for model, sums in ((UsageHour, found.hours), (UsageDay, found.days), (UsageMonth, found.months)):

@@ -74,13 +74,22 @@ class KeyQuerySet(models.QuerySet["Key"]):
         return self.not_revoked().filter(enabled=False).apply(enabled=True)
 
     def note_uses(self, uses: Mapping[str, float]) -> None:
-        """Stores when keys (by id) were last used, in epoch seconds.  No change to a key, hence not numbered."""
+        """Stores when keys (by id) were last used, in epoch seconds; nothing turns the clock back.
+
+        No change to a key, hence not numbered.  A key that somebody is changing at this moment is passed over: its next
+        use tells as much, and whoever brings the account in must wait for nobody.
+        """
         ids = list(uses)
         for start in range(0, len(ids), KEYS_A_STATEMENT):
-            part = ids[start : start + KEYS_A_STATEMENT]
-            times = [models.When(key_id=i, then=models.Value(datetime.fromtimestamp(uses[i], UTC))) for i in part]
-            last_used = models.Case(*times, output_field=models.DateTimeField())
-            models.QuerySet.update(self.filter(key_id__in=part), last_used=last_used)
+            times = {i: datetime.fromtimestamp(uses[i], UTC) for i in ids[start : start + KEYS_A_STATEMENT]}
+            later = [
+                models.When(models.Q(last_used=None) | models.Q(last_used__lt=time), key_id=i, then=models.Value(time))
+                for i, time in times.items()
+            ]
+            last_used = models.Case(*later, default=models.F("last_used"), output_field=models.DateTimeField())
+            with transaction.atomic(savepoint=False):
+                free = self.filter(key_id__in=times).select_for_update(skip_locked=True)
+                models.QuerySet.update(self.filter(pk__in=free.values("pk")), last_used=last_used)
 
     def digest_anew(self, key_id: str, old: str, new: str) -> None:
         """Stores a secret's digest under the present pepper, unless the secret was changed meanwhile.

@@ -8,12 +8,11 @@ import pytest
 
 from apikeys.feed import KeyFeed
 from apikeys.keyring import ring
-from apikeys.last_used import LastUsed
 
 
 @pytest.fixture
 def own_feed(db: None) -> Iterator[KeyFeed]:
     """A feed over the process's ring that moves only when told to: `load()`, `poll()`."""
     ring.replace([])
-    yield KeyFeed(ring, LastUsed())
+    yield KeyFeed(ring)
     ring.replace([])

@@ -16,7 +16,6 @@ from rest_framework.views import APIView
 from apikeys import authentication, keys
 from apikeys.authentication import NO_KEY, NOT_VALID, APIKeyAuthentication, require
 from apikeys.feed import KeyFeed
-from apikeys.last_used import last_used
 from apikeys.models import Key
 from apikeys.permissions import HasAPIKey
 
@@ -145,12 +144,3 @@ def test_a_view_refuses_with_401_and_a_challenge(issued: tuple[Key, str]) -> Non
 def test_authentication_needs_no_query(issued: tuple[Key, str], django_assert_num_queries: object) -> None:
     with django_assert_num_queries(0):
         assert authenticate(X_API_Key=issued[1]) is not None
-
-
-def test_only_a_valid_key_is_noted_as_used(issued: tuple[Key, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = []
-    monkeypatch.setattr(last_used, "note", noted.append)
-    authenticate(X_API_Key=issued[1])
-    with pytest.raises(AuthenticationFailed):
-        authenticate(X_API_Key=_other_secret())
-    assert noted == [issued[0].key_id]

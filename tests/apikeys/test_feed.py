@@ -15,7 +15,6 @@ from django.utils import timezone
 from apikeys import feed as feed_module
 from apikeys.feed import KeyFeed
 from apikeys.keyring import KeyRing, ring
-from apikeys.last_used import LastUsed
 from apikeys.models import Key, KeyRevision
 from tests.harness import wait_until
 
@@ -97,7 +96,7 @@ def test_an_older_database_put_back_is_read_anew(own_feed: KeyFeed) -> None:
 def quick_feed(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyFeed]:
     """A feed whose thread goes round quickly over a database that a test plays."""
     monkeypatch.setattr(feed_module, "POLL_SECONDS", 0.01)
-    made = KeyFeed(KeyRing(), LastUsed())
+    made = KeyFeed(KeyRing())
     monkeypatch.setattr(made, "load", lambda: None)
     monkeypatch.setattr(made, "poll", lambda: None)
     yield made
@@ -192,7 +191,7 @@ async def test_those_who_wait_hear_of_an_outage(quick_feed: KeyFeed, monkeypatch
 
 @pytest.mark.anyio
 async def test_a_feed_that_does_not_run_keeps_nobody_waiting() -> None:
-    assert await KeyFeed(KeyRing(), LastUsed()).refreshed(timeout=60) is False
+    assert await KeyFeed(KeyRing()).refreshed(timeout=60) is False
 
 
 @pytest.mark.anyio

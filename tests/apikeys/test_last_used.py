@@ -1,88 +1,67 @@
-"""When a key was last used: noted in memory, written in bulk, no change to the key."""
+"""When a key was last used: it comes with the account, in bulk, and is no change to the key."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
+import orjson
 import pytest
-from django.db import OperationalError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from apikeys import last_used as module
-from apikeys.last_used import LastUsed
-from apikeys.models import Key, KeyQuerySet, KeyRevision
+from apikeys.models import Key, KeyRevision
+from tests.usage.journals import ended
+from usage.applying import store
+from usage.lines import read
 
 pytestmark = pytest.mark.django_db
+AT = 1_770_000_000
 
 
-def test_a_note_is_stored_at_the_next_write() -> None:
+def use(*uses: tuple[Key, float]) -> None:
+    store([read(orjson.dumps(ended(f"{number:024x}", key=key.key_id, at=at))) for number, (key, at) in enumerate(uses)])
+
+
+def last_used(key: Key) -> float | None:
+    key.refresh_from_db()
+    return key.last_used.timestamp() if key.last_used else None
+
+
+def test_it_is_the_end_of_the_latest_call_that_is_recorded() -> None:
+    ana, ben = (Key.objects.issue(label=name)[0] for name in ("Ana", "Ben"))
+    assert last_used(ana) is None
+    use((ana, AT + 5), (ana, AT + 9), (ana, AT + 7))
+    assert (last_used(ana), last_used(ben)) == (AT + 9, None)
+
+
+def test_what_is_replayed_late_does_not_turn_it_back() -> None:
     key, _ = Key.objects.issue(label="Ana")
-    uses = LastUsed()
-    before = time.time()
-    uses.note(key.key_id)
-    key.refresh_from_db()
-    assert key.last_used is None
-    uses.write()
-    key.refresh_from_db()
-    assert before <= key.last_used.timestamp() <= time.time()
+    use((key, AT + 100))
+    use((key, AT))
+    assert last_used(key) == AT + 100
 
 
-def test_many_keys_are_one_statement_and_no_change(
-    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: object
-) -> None:
+def test_a_batch_is_one_statement_and_no_change() -> None:
     issued = [Key.objects.issue(label=str(number))[0] for number in range(10)]
     revision = KeyRevision.seen()
-    uses = LastUsed()
-    for number, key in enumerate(issued):
-        monkeypatch.setattr(module.time, "time", lambda number=number: 1_000_000 + number)
-        uses.note(key.key_id)
-        uses.note(key.key_id)
-    with django_assert_num_queries(1):
-        uses.write()
-    for number, key in enumerate(issued):
-        key.refresh_from_db()
-        assert key.last_used == datetime.fromtimestamp(1_000_000 + number, UTC)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        use(*((key, AT + number) for number, key in enumerate(issued)))
+    assert sum('UPDATE "apikeys_key"' in query["sql"] for query in queries.captured_queries) == 1
+    assert [last_used(key) for key in issued] == [AT + number for number in range(10)]
     assert KeyRevision.seen() == revision
-
-
-def test_nothing_noted_is_no_query(django_assert_num_queries: object) -> None:
-    with django_assert_num_queries(0):
-        LastUsed().write()
 
 
 def test_more_keys_than_one_statement_holds_are_all_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apikeys.models.queryset.KEYS_A_STATEMENT", 3)
-    uses = LastUsed()
-    for number in range(8):
-        uses.note(Key.objects.issue(label=str(number))[0].key_id)
-    uses.write()
-    assert not Key.objects.filter(last_used=None).exists()
-
-
-def test_what_could_not_be_written_is_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    key, _ = Key.objects.issue(label="Ana")
-    uses = LastUsed()
-    uses.note(key.key_id)
-
-    def refuse(*_: object) -> None:
-        raise OperationalError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(KeyQuerySet, "note_uses", refuse)
-        patch.setattr(type(Key.objects), "note_uses", refuse)
-        with pytest.raises(OperationalError):
-            uses.write()
-    uses.write()
-    key.refresh_from_db()
-    assert key.last_used is not None
+    Key.objects.note_uses({Key.objects.issue(label=str(number))[0].key_id: AT for number in range(8)})
+    assert set(Key.objects.values_list("last_used", flat=True)) == {datetime.fromtimestamp(AT, UTC)}
 
 
 def test_a_revoked_key_keeps_its_last_use() -> None:
     key, _ = Key.objects.issue(label="Ana")
-    uses = LastUsed()
-    uses.note(key.key_id)
     key.revoke()
-    uses.write()
-    key.refresh_from_db()
-    assert key.last_used is not None
+    use((key, AT))
+    assert last_used(key) == AT
     assert key.state == "revoked"

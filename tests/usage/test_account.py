@@ -46,6 +46,23 @@ def test_what_was_used_is_reported_within_a_moment(make_gateway: Callable[..., G
         assert answer.json()["total"]["requests"] == 1
 
 
+def test_a_key_was_last_used_when_its_latest_recorded_call_ended(make_gateway: Callable[..., GatewayServer]) -> None:
+    server = make_gateway(DEFAULT_REQUESTS_PER_MINUTE=1)
+
+    def last_used() -> str | None:
+        said: dict[str, str | None] = httpx.get(f"{server.url}/api/v1/key", headers=server.headers).json()
+        return said["last_used"]
+
+    httpx.get(f"{server.url}/api/tags", headers=server.headers)
+    assert last_used() is None, "lists are in no account"
+    ask(server, server.key)
+    wait_until(lambda: last_used() is not None, 5)
+    first = last_used()
+    assert ask(server, server.key).status_code == 429
+    requests(server, server.key)
+    assert last_used() == first
+
+
 def test_limits_and_what_is_left_of_them_are_reported(make_gateway: Callable[..., GatewayServer]) -> None:
     server = make_gateway(DEFAULT_TOKENS_PER_DAY=1000, DEFAULT_REQUESTS_PER_MINUTE=50)
     said = ask(server, server.key).json()
