@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from apikeys.models import changes
@@ -79,17 +79,20 @@ class KeyQuerySet(models.QuerySet["Key"]):
         No change to a key, hence not numbered.  A key that somebody is changing at this moment is passed over: its next
         use tells as much, and whoever brings the account in must wait for nobody.
         """
-        ids = list(uses)
-        for start in range(0, len(ids), KEYS_A_STATEMENT):
-            times = {i: datetime.fromtimestamp(uses[i], UTC) for i in ids[start : start + KEYS_A_STATEMENT]}
-            later = [
-                models.When(models.Q(last_used=None) | models.Q(last_used__lt=time), key_id=i, then=models.Value(time))
-                for i, time in times.items()
-            ]
-            last_used = models.Case(*later, default=models.F("last_used"), output_field=models.DateTimeField())
-            with transaction.atomic(savepoint=False):
-                free = self.filter(key_id__in=times).select_for_update(skip_locked=True)
-                models.QuerySet.update(self.filter(pk__in=free.values("pk")), last_used=last_used)
+        # In plain SQL: expressions would cost fifty times as much, twice a second.
+        field = self.model._meta.get_field("last_used")  # noqa: SLF001 -- Django's documented way to a field
+        quote, features = connection.ops.quote_name, connection.features
+        table = quote(self.model._meta.db_table)  # noqa: SLF001 -- likewise
+        free = connection.ops.for_update_sql(skip_locked=True) if features.has_select_for_update_skip_locked else ""
+        times = (
+            (key_id, field.get_db_prep_save(datetime.fromtimestamp(at, UTC), connection)) for key_id, at in uses.items()
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"UPDATE {table} SET last_used = %s WHERE id = (SELECT id FROM {table} "  # noqa: S608 -- our own names
+                f"WHERE key_id = %s AND (last_used IS NULL OR last_used < %s) {free})",
+                [(time, key_id, time) for key_id, time in times],
+            )
 
     def digest_anew(self, key_id: str, old: str, new: str) -> None:
         """Stores a secret's digest under the present pepper, unless the secret was changed meanwhile.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import orjson
 import pytest
 from django.db import connection
@@ -51,12 +49,6 @@ def test_a_batch_is_one_statement_and_no_change() -> None:
     assert sum('UPDATE "apikeys_key"' in query["sql"] for query in queries.captured_queries) == 1
     assert [last_used(key) for key in issued] == [AT + number for number in range(10)]
     assert KeyRevision.seen() == revision
-
-
-def test_more_keys_than_one_statement_holds_are_all_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apikeys.models.queryset.KEYS_A_STATEMENT", 3)
-    Key.objects.note_uses({Key.objects.issue(label=str(number))[0].key_id: AT for number in range(8)})
-    assert set(Key.objects.values_list("last_used", flat=True)) == {datetime.fromtimestamp(AT, UTC)}
 
 
 def test_a_revoked_key_keeps_its_last_use() -> None:
