@@ -57,18 +57,20 @@ def identify(meta: Meta) -> Principal | None:
     Reads memory only.  Raises AuthenticationFailed for a key that is not valid and for two that differ, TooManyGuesses
     for the next one of those from an address that sent many, and KeysUnknown while the database is away.
     """
-    try:
-        text = credential(meta)
-    except TwoCredentialsError as error:
-        raise AuthenticationFailed(str(error)) from None
-    if text is None:
-        return None
-    found = meta.pop(PREPARED, None) or look_up(text)
+    found: Found | None = meta.pop(PREPARED, None)
     if found is None:
-        if feed.lost and (keys.parse(text) or keys.is_legacy(text)):
-            raise KeysUnknown  # it may have been issued meanwhile
-        guesses.count(meta.get("REMOTE_ADDR", ""))
-        raise AuthenticationFailed(NOT_VALID)
+        try:
+            text = credential(meta)
+        except TwoCredentialsError as error:
+            raise AuthenticationFailed(str(error)) from None
+        if text is None:
+            return None
+        found = look_up(text)
+        if found is None:
+            if feed.lost and (keys.parse(text) or keys.is_legacy(text)):
+                raise KeysUnknown  # it may have been issued meanwhile
+            guesses.count(meta.get("REMOTE_ADDR", ""))
+            raise AuthenticationFailed(NOT_VALID)
     if feed.outage > settings.OUTAGE_GRACE:
         raise KeysUnknown  # it may have been revoked long ago
     return found.principal

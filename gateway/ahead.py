@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from gateway.cycle import Cycle
+from gateway.departure import Departure
 from gateway.upgrade import DecliningProtocol
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class AheadProtocol(DecliningProtocol):
         if self.running is not None:
             self.running.disconnected = not self.running.response_complete
             self.running.message_event.set()
+            self.running.scope["departure"].happen()  # type: ignore[typeddict-item]  # see `on_headers_complete`
 
     def data_received(self, data: bytes) -> None:
         """Parses what came, unless it comes too far ahead."""
@@ -55,6 +58,8 @@ class AheadProtocol(DecliningProtocol):
         super().on_headers_complete()
         if self.cycle is before:
             return
+        self.cycle.__class__ = Cycle  # uvicorn has no way to name another
+        self.scope["departure"] = Departure()  # type: ignore[typeddict-unknown-key]  # the server's own
         if not self.pipeline:
             self.running = self.cycle
             return

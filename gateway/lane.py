@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpResponse
 
+from gateway.cycle import WHOLE
 from gateway.request import LaneRequest, client_of
 from gateway.requestid import request_id_of
 from gateway.rest import refusal_of
@@ -129,21 +130,35 @@ class Sending:
                 self.unsent = b""
             await self.send({"type": "http.response.body"})
         else:
-            content = response.content
+            await self.whole(response)
+
+    async def whole(self, response: HttpResponse) -> None:
+        """Sends a whole response, in one message where the server can take one."""
+        content, outcome = response.content, self.call.outcome
+        if "departure" in self.request.scope:  # it is our own server
+            head = self.headers(response)
+            await self.send({"type": WHOLE, "status": response.status_code, "headers": head, "body": content})
+            outcome.status = response.status_code
+        else:
             response.headers["Content-Length"] = str(len(content))
             await self.start(response)
-            self.call.outcome.sent_bytes = len(content)
             await self.send({"type": "http.response.body", "body": content})
-            self.call.outcome.ended = self.call.outcome.ended or DONE
+        outcome.sent_bytes = len(content)
+        outcome.ended = outcome.ended or DONE
 
-    async def start(self, response: HttpResponse | EventStream) -> None:
-        """Sends the head."""
+    def headers(self, response: HttpResponse | EventStream) -> list[tuple[bytes, bytes]]:
+        """Returns a response's headers as ASGI has them."""
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
         headers.append((b"X-Content-Type-Options", b"nosniff"))
         if "Vary" not in response.headers:
             headers.append((b"Vary", b"origin"))
-        await self.send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        return headers
+
+    async def start(self, response: HttpResponse | EventStream) -> None:
+        """Sends the head."""
+        head = self.headers(response)
+        await self.send({"type": "http.response.start", "status": response.status_code, "headers": head})
         self.call.outcome.status = response.status_code
 
     async def last_words(self, refusal: Refusal, ended: str) -> None:

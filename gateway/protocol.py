@@ -47,6 +47,8 @@ class CappedProtocol(AheadProtocol):
         self.head_limit: int = settings.ENV.MAX_HEADER_BYTES
         self.pause: float = settings.ENV.CLIENT_TIMEOUT
         self.head_bytes = 0
+        self.field_bytes = 0
+        self.coding: bytes | None = None
         self.in_head = True
         self.in_trailers = False
         self.piece = 0  # the size of what is being parsed
@@ -99,27 +101,29 @@ class CappedProtocol(AheadProtocol):
         """Begins to count a head."""
         super().on_message_begin()
         self.in_head = True
-        self.head_bytes = 0
+        self.head_bytes = self.field_bytes = 0
+        self.coding = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a field; raises HeadTooLarge."""
+        """Takes a field; raises HeadTooLarge and BadFraming."""
         super().on_header(name, value)
+        self.field_bytes += len(name) + len(value) + FIELD_OVERHEAD
+        if self.in_head and name.lower() == b"transfer-encoding":
+            if self.coding is not None or value.strip().lower() != b"chunked":
+                raise BadFraming
+            self.coding = value
         if len(self.headers) > MOST_FIELDS:
             self.head_bytes = self.head_limit + 1
             raise HeadTooLarge
 
     def on_headers_complete(self) -> None:
-        """Lets the request in; raises HeadTooLarge and BadFraming.
+        """Lets the request in; raises HeadTooLarge.
 
         The parser itself objects to some framing too, once the request is in.
         """
-        fields = sum(len(name) + len(value) for name, value in self.headers) + FIELD_OVERHEAD * len(self.headers)
-        if len(self.url) + fields > self.head_limit:
+        if len(self.url) + self.field_bytes > self.head_limit:
             self.head_bytes = self.head_limit + 1
             raise HeadTooLarge
-        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and codings != [b"chunked"]:
-            raise BadFraming
         self.in_head = False
         if self.head_timer is not None:
             self.head_timer.cancel()

@@ -28,7 +28,7 @@ class LaneRequest(ASGIRequest):
     """A request whose body has not been read; it carries its call.
 
     It has of Django's request what views and CORS need, and is made in a third of the time.  `argument` is the
-    parameter at the end of its path.
+    parameter at the end of its path, `is_read` whether all of its body was received.
     """
 
     headers: dict[str, str]  # type: ignore[assignment]  # lower case, as ASGI has them
@@ -39,6 +39,7 @@ class LaneRequest(ASGIRequest):
         self.receive = receive
         self.call = call
         self.argument = ""
+        self.is_read = False
         self.method = call.method
         self.path = self.path_info = call.path
         self.META = meta = {

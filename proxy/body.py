@@ -60,6 +60,7 @@ class Bodies:
                 share.take(len(part))
                 parts.append(part)
             if not message.get("more_body", False):
+                request.is_read = True
                 call.outcome.received_bytes = share.size
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 

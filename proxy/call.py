@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from apikeys.principal import Principal
+    from gateway.request import LaneRequest
     from gateway.rest import Refusal
     from proxy.admission import Admission
     from proxy.dialects.base import Reader
@@ -150,9 +151,14 @@ class Call:
             self.outcome.ended = LEFT
             self.task.cancel()
 
-    def watch(self, receive: Receive) -> None:
-        """Ends the call when its client goes away; to be called once the request's body is read."""
-        self.watcher = asyncio.get_running_loop().create_task(self.watched(receive))
+    def watch(self, request: LaneRequest) -> None:
+        """Ends the call when its client goes away; to be called once the request's body is read, or is to be unread."""
+        departure = request.scope.get("departure")
+        if departure is not None and request.is_read:
+            departure.tell(self.leave)
+        else:
+            # A body that nobody reads holds the connection up: only `receive` gets past it.
+            self.watcher = asyncio.get_running_loop().create_task(self.watched(request.receive))
 
     async def watched(self, receive: Receive) -> None:
         """Waits for the client to go."""

@@ -60,7 +60,7 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
 async def decided(call: Call, route: Route, request: LaneRequest) -> Ask:
     """Reads a request's body and decides on it."""
     raw = await running.bodies.read(call, request)
-    call.watch(request.receive)
+    call.watch(request)
     policy = running.policy
     payload = read(route.shape, raw)
     if route.default_model and not payload.get("model"):

@@ -42,7 +42,7 @@ async def one_model(call: Call, route: Route, request: LaneRequest) -> HttpRespo
 
 async def listed(call: Call, route: Route, request: LaneRequest) -> bytes:
     """Asks Ollama for the list."""
-    call.watch(request.receive)
+    call.watch(request)
     return await ask_whole(call, "GET", route.upstream)
 
 

@@ -20,7 +20,7 @@ DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")
 
 async def plain(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Passes Ollama's answer on."""
-    call.watch(request.receive)
+    call.watch(request)
     body = await ask_whole(call, route.method, upstream_path(route, request.argument))
     return HttpResponse(body, content_type="application/json" if body else "text/plain")
 

@@ -49,5 +49,6 @@ async def parts(call: Call, request: LaneRequest) -> AsyncIterator[bytes]:
             yield message["body"]
         if not message.get("more_body", False):
             call.wait_until(monotonic() + running.first_byte_timeout, BodyTimeout)
-            call.watch(request.receive)
+            request.is_read = True
+            call.watch(request)
             return
