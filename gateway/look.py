@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
@@ -22,6 +23,7 @@ LOOK: dict[str, object] = {
     "SITE_SYMBOL": "key",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda _request: static("gateway/admin.css")],
     "BORDER_RADIUS": "8px",
     "COLORS": {
         # Teal, in the steps that the rest of the look expects.

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from usage import limitpages  # noqa: F401 -- registers itself
+from usage import keylist, limitpages  # noqa: F401 -- they register themselves
 from usage.figures import duration
 from usage.models import UsageDay, UsageRecord
 

@@ -115,9 +115,11 @@ class Key(db.Model):
     revoked_at = db.DateTimeField("revoked", null=True, blank=True, editable=False)
     revision = db.PositiveBigIntegerField(default=0, db_index=True, editable=False)
 
-    # In memory alone: the secret, only on the object that was just issued, and limits that are stored by the next save.
+    # In memory alone: the secret, only on the object that was just issued; limits that are stored by the next save; and
+    # what a page shows of its use.
     secret = ""
     new_limits: Mapping[str, int | None] | None = None
+    glance: Any = None
 
     objects = KeyQuerySet.as_manager()
 
