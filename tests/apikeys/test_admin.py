@@ -140,7 +140,7 @@ def test_the_list_costs_the_same_however_many_keys(admin_client: Client, django_
     user = User.objects.get()
     for number in range(30):
         Key.objects.issue(label=str(number), created_by=user)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         admin_client.get(LIST)
 
 
