@@ -12,5 +12,7 @@ class APIKeysConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
-        """Makes the schema know how a key is sent."""
-        from apikeys import openapi  # noqa: F401 -- registers itself
+        """Makes the schema know how a key is sent, and the audit trail who comes and goes."""
+        from apikeys import openapi, people  # noqa: F401 -- the first registers itself
+
+        people.watch()

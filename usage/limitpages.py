@@ -16,7 +16,7 @@ from django.urls import URLPattern, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apikeys.admin.forms import LimitFields
-from apikeys.admin.stepping import named
+from apikeys.admin.stepping import named_pages
 from apikeys.models import Allowance
 from apikeys.models.allowance import said
 from apikeys.whose import Nobody, Whose, known, limited, whose
@@ -73,10 +73,7 @@ class LimitAdmin(LimitModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Lets whoever changes limits be named in the audit trail."""
-        own = super().get_urls()
-        for pattern in own:
-            pattern.callback = named(pattern.callback)
-        return own
+        return named_pages(super().get_urls())
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Lets those add limits who may change them."""

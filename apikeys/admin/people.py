@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.urls import URLPattern
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from apikeys.admin.stepping import named_pages
 
 if TYPE_CHECKING:
     Look = object
@@ -22,11 +25,15 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class PersonAdmin(PersonModelAdmin, Look):
-    """A user."""
+    """A user; what is done to one's keys by deleting one is done in the name of whoever does it."""
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+
+    def get_urls(self) -> list[URLPattern]:
+        """Lets whoever changes users be named in the audit trail."""
+        return named_pages(super().get_urls())
 
 
 @admin.register(Group)

@@ -45,9 +45,7 @@ class Stepping(KeyModelAdmin):
             ),
             *super().get_urls(),
         ]
-        for pattern in own:
-            pattern.callback = named(pattern.callback)
-        return own
+        return named_pages(own)
 
     def steps_of(self, request: HttpRequest, key: Key) -> list[Step]:
         """Returns what this user can do to a key."""
@@ -138,6 +136,14 @@ class Stepping(KeyModelAdmin):
     def around(self, request: HttpRequest) -> dict[str, Any]:
         """Returns what every page of the admin is given."""
         return {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
+
+
+def named_pages(patterns: list[URLPattern]) -> list[URLPattern]:
+    """Makes all these pages act in the name of their user."""
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            pattern.callback = named(pattern.callback)
+    return patterns
 
 
 def named(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 
 from apikeys.admin.typed import TrailModelAdmin
 from apikeys.models import AuditEntry
@@ -67,7 +67,8 @@ class TrailAdmin(TrailModelAdmin):
     @admin.display(description="what", ordering="action")
     def action_badge(self, entry: AuditEntry) -> SafeString:
         """Shows what was done as a coloured word."""
-        return format_html_join("", '<span class="key-state key-did-{0}">{0}</span>', [(entry.action,)])
+        look = entry.action.replace(" ", "-")
+        return format_html('<span class="key-state key-did-{}">{}</span>', look, entry.action)
 
     @admin.display(description="before → after")
     def told(self, entry: AuditEntry) -> SafeString:
