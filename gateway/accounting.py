@@ -6,12 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import connection
 
 from apikeys.feed import feed
 from proxy.live import live
 from usage.account import keeper_of
 from usage.following import AllowanceFollower
 from usage.lately import resume
+from usage.ledger import Clock, Ledger
 from usage.limits import Room, limits
 from usage.metrics import metrics
 from usage.spent import spent
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from proxy.running import Running
+    from usage.ledger import Allowance
 
 
 class Accounting:
@@ -34,12 +37,30 @@ class Accounting:
     def open(self) -> None:
         """Takes up where earlier processes left off; blocks, and raises the database's errors."""
         self.keeper.catch_up()
-        now = time.time()
-        self.running.ledger.restore(spent(now))
         self.follower()
-        resume(self.running.ledger, self.running.allowances, now)
+        if isinstance(self.running.ledger, Ledger):
+            self.remember(self.running.ledger, time.time())
         self.join()
         self.keeper.start(self.running.journal.writer)
+
+    async def share(self) -> None:
+        """Begins to count together with other processes, if that is wanted."""
+        if self.running.shared is not None:
+            await self.running.shared.start(self.remembered)
+
+    def remember(self, ledger: Ledger, now: float) -> None:
+        """Has a ledger count what the database knows, at `now` in epoch seconds; raises the database's errors."""
+        ledger.restore(spent(now))
+        resume(ledger, self.running.allowances, now)
+
+    def remembered(self, now: float) -> Ledger:
+        """Returns a ledger that has counted that; for a thread of its own."""
+        ledger = Ledger(1, Clock(lambda: now, lambda: now))
+        try:
+            self.remember(ledger, now)
+        finally:
+            connection.close()
+        return ledger
 
     def join(self) -> None:
         """Tells everybody whom to ask."""
@@ -60,8 +81,14 @@ class Accounting:
             feed.listeners.remove(self.follower)
             self.keeper.stop()
 
-    def rooms(self, key_id: str, owner_id: int | None, team: str) -> Iterable[Room]:
-        """Returns what is left of the limits that apply to a key."""
-        for one in self.running.allowances.held(key_id, owner_id, team):
-            left, resets = self.running.ledger.room(one)
-            yield Room(one.subject, one.dimension, one.amount, left, None if resets == float("inf") else resets)
+    async def rooms(self, key_id: str, owner_id: int | None, team: str) -> Iterable[Room]:
+        """Returns what is left of the limits that apply to a key; raises Unavailable."""
+        held = self.running.allowances.held(key_id, owner_id, team)
+        if self.running.shared is not None and held:
+            await self.running.shared.look(held)
+        return [self.room(one) for one in held]
+
+    def room(self, one: Allowance) -> Room:
+        """Returns what is left of one limit."""
+        left, resets = self.running.ledger.room(one)
+        return Room(one.subject, one.dimension, one.amount, left, None if resets == float("inf") else resets)

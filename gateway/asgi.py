@@ -45,6 +45,7 @@ class Lifespan:
         try:
             await running.open()
             await asyncio.to_thread(self.accounting.open)
+            await self.accounting.share()
         except Exception as error:  # noqa: BLE001 -- any failure to start is told in one line
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return

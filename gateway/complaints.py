@@ -14,6 +14,7 @@ HIDDEN = frozenset(
         "KEY_PEPPER_FALLBACKS",
         "OLLAMA_API_KEY",
         "DATABASE_URL",
+        "REDIS_URL",
         "ALERT_WEBHOOK",
         "ALERT_SECRET",
     }

@@ -67,6 +67,20 @@ def database_url(value: str) -> str:
     return value
 
 
+def redis_url(value: str) -> str:
+    """Insists on the address of a Redis or Valkey."""
+    try:
+        parts = urlsplit(value)
+        fine = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or parts.scheme not in ("redis", "rediss", "unix") or re.search(r"\s", value):
+        raise ValueError(
+            "redis://user:password@host:port/0, rediss:// for TLS, or unix:///path; special characters %-encoded"
+        )
+    return value
+
+
 def certificates(value: Path) -> Path:
     """Insists on a file with at least one certificate."""
     path = value.expanduser()
@@ -135,6 +149,7 @@ CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_commas)]
 OllamaURL = Annotated[str, AfterValidator(ollama_url)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 DatabaseURL = Annotated[str, AfterValidator(database_url)]
+RedisURL = Annotated[str, AfterValidator(redis_url)]
 CertificateFile = Annotated[Path, AfterValidator(certificates)]
 Networks = Annotated[CommaList, AfterValidator(networks)]
 HostNames = Annotated[CommaList, AfterValidator(host_names)]

@@ -18,6 +18,7 @@ from gateway.values import (
     Networks,
     OllamaURL,
     Origins,
+    RedisURL,
     Seconds,
     WebhookURL,
 )
@@ -185,7 +186,18 @@ class Variables(BaseSettings):
     )
     LIMITS: Literal["exact", "per-process"] = Field(
         default="exact",
-        description="exact: no second process may use this journal; per-process: each counts for itself",
+        description="exact: no second process may use this journal unless both share REDIS_URL; "
+        "per-process: each counts for itself",
+    )
+    REDIS_URL: RedisURL | None = Field(
+        default=None,
+        description="Redis or Valkey through which several processes share exact limits: "
+        "redis://user:password@host:port/0, rediss:// with TLS, or unix:///path; unset means one process",
+    )
+    REDIS_GRACE: Seconds = Field(
+        default=2,
+        ge=0,
+        description="Seconds that calls of limited keys wait for a Redis that is away before they are answered 503",
     )
     JOURNAL_DIR: Path = Field(
         default=Path("journal"), description="Folder of the account's journal, beside manage.py unless absolute"

@@ -12,7 +12,7 @@ from proxy.lines import admitted_line, ended_line
 from usage.ledger import Exhausted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from apikeys.principal import Principal
     from proxy.call import Call
@@ -20,12 +20,45 @@ if TYPE_CHECKING:
     from proxy.routes import Route
     from usage.journal import Journal
     from usage.ledger import Allowance, Ledger, Reservation
+    from usage.shared.ledger import SharedReservation
 
 NEVER = math.inf
 
 
-class Door:
-    """Where calls are let in: past the limits, and into the journal."""
+class Entrance:
+    """Where calls are let in, and into the journal; what comes before is for a door to say."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        allowances: Callable[[Principal], Sequence[Allowance]],
+        *,
+        must_account: bool,
+        addresses: str = "off",
+    ) -> None:
+        self.journal = journal
+        self.allowances = allowances
+        self.must_account = must_account  # whether to refuse what can't be accounted for
+        self.addresses = addresses  # how much of a client's address its record keeps
+        self.is_full: Callable[[], bool] = lambda: False
+
+    def check_journal(self) -> None:
+        """Raises JournalFull where a call could not be accounted for."""
+        if (self.journal.broken and not self.journal.flush() and self.must_account) or self.is_full():
+            raise JournalFull
+
+    def enter(self, call: Call, route: Route, asked: Ask, reservation: Reservation | SharedReservation | None) -> None:
+        """Lets a call in on what is reserved for it."""
+        if reservation is not None and route.shape.cap:
+            cap = reservation.cap
+            if cap is not None and cap != asked_cap(route, asked):
+                asked.changed.append(set_cap(asked.payload, route.shape.cap, cap))
+        call.admission = Admission(self.journal, reservation, self.addresses)
+        self.journal.append(admitted_line(call, call.admission))
+
+
+class Door(Entrance):
+    """The door of a process that counts the limits itself."""
 
     def __init__(
         self,
@@ -36,30 +69,28 @@ class Door:
         must_account: bool,
         addresses: str = "off",
     ) -> None:
+        super().__init__(journal, allowances, must_account=must_account, addresses=addresses)
         self.ledger = ledger
-        self.journal = journal
-        self.allowances = allowances
-        self.must_account = must_account  # whether to refuse what can't be accounted for
-        self.addresses = addresses  # how much of a client's address its record keeps
-        self.is_full: Callable[[], bool] = lambda: False
 
     def admit(self, call: Call, route: Route, asked: Ask) -> None:
         """Reserves and notes; lowers the answer's cap to what is left.  Raises OverLimit and JournalFull."""
+        self.check_journal()
         assert call.principal is not None  # noqa: S101 -- the view has authenticated it
-        if (self.journal.broken and not self.journal.flush() and self.must_account) or self.is_full():
-            raise JournalFull
         reservation = None
         allowances = self.allowances(call.principal)
         if allowances:
-            cap = cap_of(asked.payload, route.shape.cap) if route.shape.cap else 0
             try:
-                reservation = self.ledger.reserve(allowances, asked.prompt_estimate, cap, metered=asked.streamed)
+                reservation = self.ledger.reserve(
+                    allowances, asked.prompt_estimate, asked_cap(route, asked), metered=asked.streamed
+                )
             except Exhausted as exhausted:
                 raise OverLimit(exhausted) from None
-            if route.shape.cap and reservation.cap is not None and reservation.cap != cap:
-                asked.changed.append(set_cap(asked.payload, route.shape.cap, reservation.cap))
-        call.admission = Admission(self.journal, reservation, self.addresses)
-        self.journal.append(admitted_line(call, call.admission))
+        self.enter(call, route, asked, reservation)
+
+
+def asked_cap(route: Route, asked: Ask) -> int | None:
+    """Returns the most output that a request asks for: None for any, 0 for none."""
+    return cap_of(asked.payload, route.shape.cap) if route.shape.cap else 0
 
 
 class Admission:
@@ -67,7 +98,7 @@ class Admission:
 
     __slots__ = ("addresses", "call_id", "journal", "reservation")
 
-    def __init__(self, journal: Journal, reservation: Reservation | None, addresses: str) -> None:
+    def __init__(self, journal: Journal, reservation: Reservation | SharedReservation | None, addresses: str) -> None:
         self.journal = journal
         self.reservation = reservation
         self.addresses = addresses
@@ -78,8 +109,8 @@ class Admission:
         """The tokens of output that may come before more must be asked for."""
         return self.reservation.output if self.reservation is not None else NEVER
 
-    def extend(self) -> bool:
-        """Asks for more; returns whether there was any."""
+    def extend(self) -> bool | Awaitable[bool]:
+        """Asks for more; returns whether there was any, or what is to be awaited for that."""
         return self.reservation is None or self.reservation.extend()
 
     def settle(self, call: Call) -> None:

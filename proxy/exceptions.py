@@ -9,6 +9,7 @@ Refusal (gateway/rest.py)
 ├── CloudRefused            403
 ├── ScopeMissing            403
 ├── OverLimit               429  an allowance has no room
+├── LimitsUnavailable       503  the shared ledger does not answer
 ├── Full                    503  no turn came in time
 ├── JournalFull             503  nothing more can be accounted for
 ├── NoRoute                 404
@@ -112,6 +113,14 @@ class OverLimit(Refusal):
         kind = "insufficient_quota" if exhausted.spent else "rate_limited"
         headers = {} if wait == math.inf else {"Retry-After": str(math.ceil(wait))}
         super().__init__(429, f"The limit on {what} is reached: {when}.", kind=kind, headers=headers)
+
+
+class LimitsUnavailable(Refusal):
+    """What is left of the key's limits can't be known, so nothing is let in."""
+
+    def __init__(self) -> None:
+        message = "The limits of this key can't be checked: try again in a few seconds. Its operator: see REDIS_URL."
+        super().__init__(503, message, kind="limits_unavailable", headers={"Retry-After": "5"})
 
 
 class Full(Refusal):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from usage.ledger import Allowance, Ledger
+    from usage.shared.ledger import SharedLedger
 
 # The seconds of each dimension's window, for the IETF's policy.
 WINDOWS = {REQUESTS: 60, TOKENS: 60, DAY: 86_400, MONTH: 2_592_000}
@@ -19,13 +20,13 @@ WINDOWS = {REQUESTS: 60, TOKENS: 60, DAY: 86_400, MONTH: 2_592_000}
 FAMILIES = {REQUESTS: "requests", TOKENS: "tokens", **dict.fromkeys(BUDGETS, "tokens")}
 
 
-def limit_headers(ledger: Ledger, allowances: Iterable[Allowance], dialect: str) -> dict[str, str]:
+def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance], dialect: str) -> dict[str, str]:
     """Returns the headers of a limited key's answer.
 
     `RateLimit` and `RateLimit-Policy` are the IETF draft's, `x-ratelimit-*` OpenAI's, `anthropic-ratelimit-*`
     Anthropic's.
     """
-    rooms = [(one, *ledger.room(one)) for one in allowances if one.dimension in FAMILIES]
+    rooms = [(one, *ledger.room(one)) for one in ledger.known(allowances) if one.dimension in FAMILIES]
     if not rooms:
         return {}
     policies = [

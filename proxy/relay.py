@@ -110,7 +110,7 @@ class Relay:
             return self.fail(UpstreamBroke())
         except FrameTooLong:
             return self.fail(UpstreamBroke("Ollama sent a line that is too long to be passed on."))
-        if reader.events > self.granted and not self.extend(reader.tokens):
+        if reader.events > self.granted and not await self.extend(reader.tokens):
             # Ollama would go on: closing its connection stops it.
             answer.close()
             frames = reader.cut_short(frames, int(self.granted))
@@ -122,11 +122,13 @@ class Relay:
             self.finish(FAILED if reader.failed else DONE)
         return frames
 
-    def extend(self, tokens: int) -> bool:
+    async def extend(self, tokens: int) -> bool:
         """Reserves more output, up to so many tokens; returns whether there was enough left."""
         admission = self.call.admission
-        while admission is not None and admission.granted < tokens and admission.extend():
-            pass
+        while admission is not None and admission.granted < tokens:
+            more = admission.extend()
+            if not (more if isinstance(more, bool) else await more):
+                break
         self.granted = admission.granted if admission is not None else NEVER
         return self.granted >= tokens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -26,6 +26,8 @@ from usage.sole import NotSole, Sole
 
 if TYPE_CHECKING:
     from gateway.env import Env
+    from proxy.sharing import SharedDoor, SharedTurns
+    from usage.shared.ledger import SharedLedger
 
 
 log = logging.getLogger("gateway")
@@ -46,19 +48,32 @@ class Running:
         self.first_byte_timeout = env.UPSTREAM_FIRST_BYTE_TIMEOUT
         self.idle = Idle(env.UPSTREAM_IDLE_TIMEOUT)
         self.heartbeat = env.HEARTBEAT
-        self.ledger = Ledger(env.RESERVE_STEP)
         self.allowances = Allowances(env.default_allowances)
         self.journal = Journal(env.journal_dir)
         self.sole = Sole(env.journal_dir)
-        self.turns = Turns(env.MAX_IN_FLIGHT, env.MAX_WAIT)
+        self.ledger: Ledger | SharedLedger
+        self.shared: SharedLedger | None = None
+        self.turns: Turns | SharedTurns
+        self.door: Door | SharedDoor
         must_account = env.JOURNAL_FULL == "refuse"
-        self.door = Door(
-            self.ledger, self.journal, self.allowances.of, must_account=must_account, addresses=env.RECORD_ADDRESSES
-        )
+        entrance: Any = {"must_account": must_account, "addresses": env.RECORD_ADDRESSES}
+        if env.REDIS_URL:
+            # One process alone need not know Redis.
+            from proxy.sharing import SharedDoor, SharedTurns
+            from usage.shared.ledger import shared_ledger
+
+            shared = shared_ledger(env.REDIS_URL, env.REDIS_GRACE, env.RESERVE_STEP, self.journal.writer)
+            self.ledger = self.shared = shared
+            self.turns = SharedTurns(env.MAX_IN_FLIGHT, env.MAX_WAIT, shared)
+            self.door = SharedDoor(shared, self.journal, self.allowances.of, **entrance)
+        else:
+            self.ledger = ledger = Ledger(env.RESERVE_STEP)
+            self.turns = Turns(env.MAX_IN_FLIGHT, env.MAX_WAIT)
+            self.door = Door(ledger, self.journal, self.allowances.of, **entrance)
 
     async def open(self) -> None:
         """Connects what needs an event loop; returns when requests can be served.  Raises NotSole."""
-        if not self.sole.take():
+        if not self.sole.take(shared=self.shared is not None):
             if settings.ENV.LIMITS == "exact":
                 raise NotSole(settings.ENV.journal_dir)
             log.warning(
@@ -81,6 +96,8 @@ class Running:
         key_watch.stop()
         await self.upstream.aclose()
         await asyncio.to_thread(feed.stop)
+        if self.shared is not None:
+            await self.shared.stop()
         self.journal.close()
         self.sole.free()
 

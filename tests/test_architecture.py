@@ -19,6 +19,7 @@ ALLOWED = {
     "proxy": (
         "apikeys",
         "usage.ledger",
+        "usage.shared",
         "usage.journal",
         "usage.allowances",
         "usage.sole",
@@ -46,6 +47,8 @@ LEAVES = {
 # One package knows the HTTP client; another client would be a change to it alone.
 HTTP_CLIENTS = ("httpx", "aiohttp", "requests", "urllib3")
 HTTP_CLIENT_PACKAGE = "proxy.upstream"
+# As one package knows Redis, and nobody imports it who does not share limits.
+REDIS_PACKAGE = "usage.shared"
 
 # Modules that are arithmetic on plain values: usable and testable without Django, without a loop, without a network.
 PURE = (
@@ -142,6 +145,12 @@ def test_one_package_knows_the_http_client() -> None:
     users = {module for module, names in IMPORTS.items() if any(within(name, HTTP_CLIENTS) for name in names)}
     assert users
     assert {module for module in users if not within(module, (HTTP_CLIENT_PACKAGE,))} == set()
+
+
+def test_only_the_shared_ledger_imports_redis() -> None:
+    users = {module for module, names in IMPORTS.items() if any(within(name, ("redis",)) for name in names)}
+    assert users
+    assert {module for module in users if not within(module, (REDIS_PACKAGE,))} == set()
 
 
 @pytest.mark.parametrize("module", sorted(module for module in SOURCES if within(module, PURE)))

@@ -12,11 +12,10 @@ Ollama says so, at the end.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.portions import Pace, portion
-from usage.windows import Budget, SlidingMinute, TokenRate, day_of, month_of, resets
+from usage.portions import portion
+from usage.windows import Account, Budget, period, resets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,23 +52,15 @@ class Exhausted(Exception):
         self.spent = spent
 
 
+class Unavailable(Exception):
+    """The ledger can't be asked: several processes share it, and it does not answer."""
+
+
 class Clock(NamedTuple):
     """Where the time comes from; tests bring their own."""
 
     monotonic: Callable[[], float] = time.monotonic
     time: Callable[[], float] = time.time
-
-
-@dataclass(slots=True)
-class Account:
-    """The counters of one subject."""
-
-    requests: SlidingMinute = field(default_factory=SlidingMinute)
-    refusals: SlidingMinute = field(default_factory=SlidingMinute)
-    tokens: TokenRate = field(default_factory=TokenRate)
-    running: int = 0
-    pace: Pace = field(default_factory=Pace)
-    budgets: dict[str, Budget] = field(default_factory=lambda: {name: Budget() for name in BUDGETS})
 
 
 class Ledger:
@@ -79,6 +70,7 @@ class Ledger:
         self.step = step
         self.clock = clock or Clock()
         self.accounts: dict[str, Account] = {}
+        self._unseen: list[str] = []
 
     def account(self, subject: str) -> Account:
         """Returns a subject's account, a new one where it has none."""
@@ -86,6 +78,17 @@ class Ledger:
         if account is None:
             account = self.accounts[subject] = Account()
         return account
+
+    def tidy(self, most: int) -> None:
+        """Looks at so many accounts, each in its turn, and drops those that hold nothing any more."""
+        if not self._unseen:
+            self._unseen = list(self.accounts)
+        now, wall = self.clock.monotonic(), self.clock.time()
+        for subject in self._unseen[-most:]:
+            account = self.accounts.get(subject)
+            if account is not None and account.is_idle(now, wall):
+                del self.accounts[subject]
+        del self._unseen[-most:]
 
     def reserve(
         self, allowances: Iterable[Allowance], prompt: int, cap: int | None, *, metered: bool = True
@@ -140,10 +143,7 @@ class Ledger:
     def budget(self, one: Allowance, wall: float) -> Budget:
         """Returns the budget behind an allowance, in its present period."""
         budget = self.account(one.subject).budgets[one.dimension]
-        if one.dimension == DAY:
-            budget.turn(day_of(wall))
-        elif one.dimension == MONTH:
-            budget.turn(month_of(wall))
+        budget.turn(period(one.dimension, wall))
         return budget
 
     def restore(self, spent: Mapping[tuple[str, str], int]) -> None:
@@ -151,6 +151,10 @@ class Ledger:
         wall = self.clock.time()
         for (subject, dimension), tokens in spent.items():
             self.budget(Allowance(subject, dimension, 0), wall).spent += tokens
+
+    def known(self, allowances: Iterable[Allowance]) -> Iterable[Allowance]:
+        """Returns the allowances whose room is known here: all."""
+        return allowances
 
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns how much of an allowance is left, and in how many seconds it is whole again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 
@@ -19,15 +19,20 @@ class Room(NamedTuple):
     resets: float | None
 
 
-# Takes a key's id, its owner's id and its team; is called on the event loop, and reads memory only.
-Rooms = Callable[[str, int | None, str], Iterable[Room]]
+# Takes a key's id, its owner's id and its team; is called on the event loop, and raises Unavailable.
+Rooms = Callable[[str, int | None, str], Awaitable[Iterable[Room]]]
+
+
+async def nothing(_key: str, _owner: int | None, _team: str) -> Iterable[Room]:
+    """Returns no rooms: nothing is limited where no server runs."""
+    return ()
 
 
 class Limits:
     """Where the limits of the running server are asked for; it sets `rooms` when it has a ledger."""
 
     def __init__(self) -> None:
-        self.rooms: Rooms = lambda _key, _owner, _team: ()
+        self.rooms: Rooms = nothing
 
 
 limits = Limits()

@@ -1,4 +1,4 @@
-"""Makes sure that limits are exact: they are counted in this process, so no other may count them too."""
+"""Makes sure that limits are exact: they are counted in this process alone, or by all through Redis."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class NotSole(Exception):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"Another gateway process uses {folder}: limits would not be exact. Stop it, or set LIMITS=per-process "
-            "to let each process count for itself."
+            f"Another gateway process uses {folder}: limits would not be exact. Stop it, give both the same REDIS_URL "
+            "to count together, or set LIMITS=per-process to let each count for itself."
         )
 
 
@@ -27,12 +27,15 @@ class Sole:
         self.folder = folder
         self._descriptor = -1
 
-    def take(self) -> bool:
-        """Takes the lock; returns whether it was free.  Raises OSError where the folder can't be written."""
+    def take(self, *, shared: bool = False) -> bool:
+        """Takes the lock, which others that share their limits may hold too; returns whether it was free.
+
+        Raises OSError where the folder can't be written.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "limits.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
             return False

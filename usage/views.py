@@ -16,6 +16,7 @@ from apikeys.models import Key
 from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, Refusal
 from usage.asking import Asked, asked, cursor
+from usage.ledger import Unavailable
 from usage.limits import Room, limits
 from usage.names import with_names
 from usage.openapi import DESCRIBED
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Subject = tuple[str, int | None, str]
 
 PATH = "/api/v1/usage"
+NO_LEDGER = "What is left of the limits can't be known: try again in a few seconds. The operator: see REDIS_URL."
 AWAY = "The account can't be read at the moment: try again in a few seconds."
 
 
@@ -50,8 +52,10 @@ class UsageView(AsyncAPIView):
         try:
             whose = subject(principal) if wanted.own else await sync_to_async(subject_of)(wanted)
             # The ledger is the event loop's own: it is asked here, in no other thread.
-            left = [written(room) for room in limits.rooms(*whose)] if whose else []
+            left = [written(room) for room in await limits.rooms(*whose)] if whose else []
             return await sync_to_async(answer)(wanted, left, request)
+        except Unavailable:
+            raise Refusal(503, NO_LEDGER, kind="limits_unavailable", headers={"Retry-After": "5"}) from None
         except Error:
             raise Refusal(503, AWAY, headers={"Retry-After": "5"}) from None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from usage.portions import Pace
 
 MINUTE = 60.0
 # A tokens-a-minute limit lets a sixth of its amount through at once, and the rest evenly: in any minute no more than
@@ -97,6 +100,29 @@ class Budget:
         return limit - self.spent - self.promised
 
 
+@dataclass(slots=True)
+class Account:
+    """The counters of one subject; its budgets by dimension."""
+
+    requests: SlidingMinute = field(default_factory=SlidingMinute)
+    refusals: SlidingMinute = field(default_factory=SlidingMinute)
+    tokens: TokenRate = field(default_factory=TokenRate)
+    running: int = 0
+    pace: Pace = field(default_factory=Pace)
+    budgets: defaultdict[str, Budget] = field(default_factory=lambda: defaultdict(Budget))
+
+    def is_idle(self, now: float, wall: float) -> bool:
+        """Tells whether nothing runs, nothing of the last minute counts any more, and no budget is touched."""
+        self.requests.forget(now)
+        self.refusals.forget(now)
+        if self.running or self.requests.times or self.refusals.times or self.tokens.due > now:
+            return False
+        return not any(
+            budget.promised or (budget.spent and budget.period == period(dimension, wall))
+            for dimension, budget in self.budgets.items()
+        )
+
+
 def day_of(now: float) -> str:
     """Returns the UTC day of a time, as `2026-11-23`."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
@@ -117,6 +143,16 @@ def seconds_to_next_month(now: float) -> float:
     """Returns how long the UTC month still takes."""
     first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + timedelta(days=32)).replace(day=1).timestamp() - now
+
+
+def period(budget: str, now: float) -> str:
+    """Returns the present period of a budget, `tokens_per_day` or the like; "" for one of all time."""
+    match budget:
+        case "tokens_per_day":
+            return day_of(now)
+        case "tokens_per_month":
+            return month_of(now)
+    return ""
 
 
 def resets(budget: str, now: float) -> float:

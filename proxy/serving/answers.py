@@ -45,7 +45,9 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
         return response
-    running.door.admit(call, route, asked)
+    admitted = running.door.admit(call, route, asked)
+    if admitted is not None:
+        await admitted
     body = asked.body()
     await running.turns.take(call)
     if asked.streamed:

@@ -131,6 +131,7 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("MAX_IN_FLIGHT", "0", "at least 1"),
         ("JOURNAL_MAX_BYTES", "1", "at least 65536"),
         ("JOURNAL_FULL", "burst", "refuse or count"),
+        ("REDIS_GRACE", "-1", "at least 0"),
         ("RECORD_ADDRESSES", "some", "off, truncated or full"),
         ("RECORD_DAYS", "0", "at least 1"),
         ("METRICS_ADDRESSES", "everybody", "addresses or networks"),
@@ -173,6 +174,9 @@ def test_a_wrong_mode_names_both_variables(name: str) -> None:
     [
         ("DATABASE_URL", "mysql://me:hunter2@host/name"),
         ("DATABASE_URL", "postgres://me:hunter2@host:port/name"),
+        ("REDIS_URL", "redis://me:hunter2@host:port/0"),
+        ("REDIS_URL", "http://me:hunter2@host"),
+        ("REDIS_URL", "unix://:hunter2@"),
         ("OLLAMA_URL", "http://me:hunter2@localhost"),
         ("OLLAMA_URL", "http://localhost/?token=hunter2"),
     ],
@@ -203,6 +207,7 @@ def test_a_database_is_a_file_or_postgresql(value: str) -> None:
         ("TLS", "off", False),
         ("DEBUG", "1", True),
         ("SHUTDOWN_GRACE", "0.5", 0.5),
+        ("REDIS_URL", "rediss://:p%40ss@cache.example.org:6380/2", "rediss://:p%40ss@cache.example.org:6380/2"),
         ("DATABASE_URL", "sqlite:////var/lib/gateway/db.sqlite3", "sqlite:////var/lib/gateway/db.sqlite3"),
     ],
 )
@@ -217,7 +222,7 @@ def test_an_authority_is_a_file_of_certificates() -> None:
 
 def test_every_typed_setting_has_a_wrong_value_above() -> None:
     (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
-    tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL"}
+    tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL", "REDIS_URL"}
     secrets = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "KEY_PEPPER_FALLBACKS"}
     anything_goes = {*secrets, "ENGINE_CACHE", "JOURNAL_DIR", "CLIENT_OPTIONS", "ALERT_SECRET", "ALERT_WEBHOOK"}
     assert set(Env.model_fields) - anything_goes == tried

@@ -126,7 +126,7 @@ def check_journal(env: Env) -> None:
     """Raises NotSole where another process counts the limits, and CommandError for a folder that can't be written."""
     sole = Sole(env.journal_dir)
     try:
-        free = sole.take()
+        free = sole.take(shared=env.REDIS_URL is not None)
     except OSError as error:
         raise CommandError(f"JOURNAL_DIR={env.journal_dir} can't be used ({error.strerror}): name a folder.") from None
     sole.free()

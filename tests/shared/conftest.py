@@ -1,0 +1,63 @@
+"""A Redis for the tests of shared limits, and ledgers on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.redis_server import RedisServer, binary
+from usage.ledger import Ledger
+from usage.shared.ledger import SharedLedger, shared_ledger
+from usage.shared.link import Sums
+
+STEP = 256
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """A server for the tests that leave it alone."""
+    yield from served()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server for one test, which may do with it what it likes."""
+    yield from served()
+
+
+def served() -> Iterator[RedisServer]:
+    if binary() is None:
+        pytest.skip("neither valkey-server nor redis-server is installed here: see .ci/run")
+    server = RedisServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def redis(shared_redis: RedisServer) -> RedisServer:
+    """The shared server, empty."""
+    shared_redis.say("FLUSHALL")
+    return shared_redis
+
+
+@asynccontextmanager
+async def ledger_on(
+    server: RedisServer,
+    process: str = "p",
+    *,
+    grace: float = 2.0,
+    clock: Callable[[], float] | None = None,
+    sums: Sums = lambda _now: Ledger(1),
+) -> AsyncIterator[SharedLedger]:
+    """A ledger as one process has it."""
+    ledger = shared_ledger(server.url(), grace, STEP, process)
+    ledger.messages.clock = clock
+    await ledger.start(sums)
+    try:
+        yield ledger
+    finally:
+        await ledger.stop()
