@@ -143,6 +143,8 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("DEFAULT_CONCURRENCY", "0", "at least 1"),
         ("DEFAULT_TOKENS_PER_DAY", "-5", "at least 1"),
         ("DEFAULT_TOKENS_PER_MONTH", "1.5", "a whole number"),
+        ("DEFAULT_TOKENS_TOTAL", "0", "at least 1"),
+        ("DEFAULT_OUTPUT_TOKENS", "0", "at least 1"),
         ("MAX_BODY_BYTES", "32M", "a whole number"),
         ("MAX_BODY_BYTES", "1023", "at least 1024"),
         ("MAX_BUFFERED_BYTES", "x", "a whole number"),

@@ -27,24 +27,25 @@ from usage.ledger import (
 from usage.shared.ledger import SharedLedger, SharedReservation
 
 YEARS = st.floats(1_700_000_000, 2_200_000_000)  # 2023 to 2039
-AMOUNTS = {REQUESTS: (1, 8), TOKENS: (60, 20_000), CONCURRENCY: (1, 5), OUTPUT: (1, 600)}
+# Few numbers, so that sums meet limits exactly now and then.
+AMOUNTS = {REQUESTS: [1, 2, 8], TOKENS: [60, 600, 20_000], CONCURRENCY: [1, 3], OUTPUT: [1, 100, 600]}
+TOKENS_OF_BUDGETS = [1, 50, 100, 256, 300, 1000, 3000]
 examples = count()
 
 allowance = st.sampled_from(DIMENSIONS).flatmap(
     lambda dimension: st.tuples(
         st.sampled_from(["key:a", "owner:1", "team:of people"]),
         st.just(dimension),
-        st.integers(*AMOUNTS.get(dimension, (1, 3000))),
+        st.sampled_from(AMOUNTS.get(dimension, TOKENS_OF_BUDGETS)),
     )
 )
-pause = st.one_of(st.floats(0, 30), st.floats(0, 40 * 86_400), st.just(0.0), st.just(60.0))
+pause = st.one_of(st.just(0.0), st.just(60.0), st.floats(0, 30), st.floats(0, 40 * 86_400))
+caps = st.sampled_from([None, 0, 1, 50, 256, 400])
 deed = st.one_of(
-    st.tuples(
-        st.sampled_from(["reserve", "reserve whole"]), st.integers(1, 300), st.one_of(st.none(), st.integers(0, 2000))
-    ),
-    st.tuples(st.just("storm"), st.integers(1, 40), st.integers(0, 20)),
-    st.tuples(st.just("extend"), st.integers(0, 20), st.just(None)),
-    st.tuples(st.just("settle"), st.integers(0, 20), st.integers(0, 3000)),
+    st.tuples(st.sampled_from(["reserve", "reserve whole"]), st.sampled_from([1, 49, 50, 100, 300]), caps),
+    st.tuples(st.just("storm"), st.integers(1, 40), caps),
+    st.tuples(st.just("extend"), st.integers(0, 20), st.integers(1, 8)),
+    st.tuples(st.just("settle"), st.integers(0, 20), st.sampled_from([None, 0, 1, 50, 51, 100, 3000])),
 )
 
 
@@ -101,20 +102,22 @@ async def play(pair: Pair, deeds: list[tuple[float, tuple[str, int, int | None]]
                 await pair.reserve(1, more)
         elif pair.running and what == "extend":
             here, there = pair.running[number % len(pair.running)]
-            assert here.extend() == await there.extend()
-            assert here.tokens == there.tokens
+            for _ in range(more or 0):
+                assert here.extend() == await there.extend()
+                assert here.tokens == there.tokens
         elif pair.running:
             here, there = pair.running.pop(number % len(pair.running))
-            here.settle(more or 0)
-            there.settle(more or 0)
+            cost = here.tokens if more is None else more
+            here.settle(cost)
+            there.settle(cost)
         await pair.compare()
 
 
 def test_the_script_reckons_as_the_memory_does(redis: RedisServer) -> None:
-    @settings(max_examples=200)
+    @settings(max_examples=400)
     @given(
         YEARS,
-        st.lists(allowance, min_size=1, max_size=6, unique_by=lambda one: one[:2]),
+        st.lists(allowance, min_size=1, max_size=4, unique_by=lambda one: one[:2]),
         st.lists(st.tuples(pause, deed), min_size=1, max_size=25),
     )
     def same(
