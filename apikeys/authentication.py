@@ -55,7 +55,7 @@ def identify(meta: Meta) -> Principal | None:
     """Returns the principal of the key in the headers (spelled as in a request's META), None where there is no key.
 
     Reads memory only.  Raises AuthenticationFailed for a key that is not valid and for two that differ, TooManyGuesses
-    for the next one of those from an address that sent many, and KeysUnknown while the database is away.
+    for the next one of those from an address that sent many, and KeysUnknown while the database is away or locked.
     """
     found: Found | None = meta.pop(PREPARED, None)
     if found is None:
@@ -67,8 +67,8 @@ def identify(meta: Meta) -> Principal | None:
             return None
         found = look_up(text)
         if found is None:
-            if feed.lost and (keys.parse(text) or keys.is_legacy(text)):
-                raise KeysUnknown  # it may have been issued meanwhile
+            if feed.unsure and (keys.parse(text) or keys.is_legacy(text)):
+                raise KeysUnknown  # it may have been issued meanwhile, or be about to be
             guesses.count(meta.get("REMOTE_ADDR", ""))
             raise AuthenticationFailed(NOT_VALID)
     if feed.outage > settings.OUTAGE_GRACE:

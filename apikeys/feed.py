@@ -17,6 +17,7 @@ from apikeys.keyring import KeyRing, ring
 from apikeys.models import AttemptCount, Key, KeyRevision
 from apikeys.reach import Reach
 from apikeys.redigest import NewDigests, new_digests
+from apikeys.writelock import WriteLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,7 @@ class KeyFeed:
         self._ring = ring
         self._new_digests = new_digests
         self._reach = Reach("changes of keys are not seen until it is back; the known ones go on working for a while")
+        self._write_lock = WriteLock()
         self._seen = 0
         self._said = 0
         self._stopping = threading.Event()
@@ -125,6 +127,11 @@ class KeyFeed:
         return self._reach.lost or self.silence > SILENCE_SECONDS
 
     @property
+    def unsure(self) -> bool:
+        """Tells whether an unknown key may be known in a moment: nobody hears of new ones, or nobody can store them."""
+        return self.lost or self._write_lock.stuck
+
+    @property
     def outage(self) -> float:
         """For how many seconds the database has been away; 0 while it is not."""
         return self.silence if self.lost else 0.0
@@ -145,6 +152,8 @@ class KeyFeed:
             # After an outage all is read anew: what came back may be another copy of the database.
             done = reach.attempt(self.load if reach.lost else self.poll)
             self._release(waiting, done=done)
+            self._write_lock.look()
+        self._write_lock.close()
         connection.close()
 
     def _write_notes(self) -> None:
