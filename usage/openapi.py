@@ -96,7 +96,7 @@ DESCRIBED: dict[str, Any] = {
         parameter("model", "Only this model"),
         parameter("route", "Only this route, like `POST /api/chat`"),
         parameter("format", "`json` or `csv`"),
-        parameter("page_size", f"Lines of one answer, {PAGE} if not given, {LARGEST_PAGE} at most", int),
+        parameter("page_size", f"Most lines of one answer, {PAGE} if not given, {LARGEST_PAGE} at most", int),
         parameter("after", "Where a page begins: take it from `next`"),
     ],
     "responses": {

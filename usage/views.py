@@ -20,7 +20,8 @@ from usage.ledger import Unavailable
 from usage.limits import Room, limits
 from usage.names import with_names
 from usage.openapi import DESCRIBED
-from usage.reports import FIELDS, Line, as_dict, lines, of, total
+from usage.reading import page, total
+from usage.reports import FIELDS, Line, as_dict, of
 from usage.written import as_csv
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ class UsageView(AsyncAPIView):
 def answer(wanted: Asked, left: list[dict[str, Any]], request: HttpRequest) -> HttpResponse:
     """Returns the answer to a question."""
     question = wanted.question
-    found = lines(question, after=wanted.after, most=wanted.page_size + 1)
-    more = found[wanted.page_size :]
-    found = found[: wanted.page_size]
+    found, more = page(question, wanted.after, wanted.page_size)
     named = with_names([as_dict(line, question.by) for line in found], question.by)
     following = next_page(request, found[-1]) if more else None
     if wanted.csv:
@@ -86,7 +85,7 @@ def answer(wanted: Asked, left: list[dict[str, Any]], request: HttpRequest) -> H
             "until": question.until,
             "by": question.by,
             "usage": named,
-            "total": of(total(replace(question, by=()))),
+            "total": of(total(question)),
             "limits": left,
             "next": following,
         }

@@ -72,6 +72,14 @@ def main() -> None:
         {"key": "all", "since": "2020-01-01"},
         {"key": "all", "by": "key"},
         {"key": "all", "by": "key", "since": "2020-01-01"},
+        {"key": "all", "by": "key", "since": "2026-02-16", "until": "2026-10-15"},
+        {"key": "all", "by": "team", "since": "2020-01-01"},
+        {"key": "all", "by": "key,model,route", "since": "2020-01-01"},
+        {"key": "all", "by": "day,team", "since": "2020-01-01"},
+        {"key": "all", "by": "team,day", "since": "2020-01-01"},
+        {"key": "all", "by": "model", "since": "2020-01-01"},
+        {"key": "all", "team": "research", "since": "2020-01-01"},
+        {"key": "all", "by": "model", "team": "research", "since": "2020-01-01"},
     ):
         request = RequestFactory().get("/api/v1/usage", query)
         measure(f"usage {query}", lambda query=query, request=request: answer(asked(query, who), [], request))

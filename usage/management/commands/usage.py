@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from usage.names import with_names
-from usage.reports import COLUMNS, FIELDS, Question, as_dict, lines, of, total
+from usage.reading import lines, total
+from usage.reports import COLUMNS, FIELDS, Question, as_dict, of
 from usage.written import as_csv, as_table
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         else:
             if "day" not in question.by:
                 rows.sort(key=lambda row: -row["tokens"])
-            everything = {**dict.fromkeys(names, ""), names[0]: "total", **of(total(replace(question, by=())))}
+            everything = {**dict.fromkeys(names, ""), names[0]: "total", **of(total(question))}
             self.stdout.write(as_table([*names, *SHOWN], [*rows, everything]))
 
 
