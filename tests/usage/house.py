@@ -141,6 +141,10 @@ class Wire:
         if head.headers.get("transfer-encoding") != "chunked":
             size = int(head.headers["content-length"])
             return head._replace(body=await asyncio.wait_for(self.reader.readexactly(size), SECONDS))
+        return head._replace(body=await self.chunks(most))
+
+    async def chunks(self, most: int | None = None) -> bytes:
+        """Reads so many chunks, or all there are; raises IncompleteReadError where they are cut off."""
         body = b""
         while most is None or most > 0:
             size = int(await asyncio.wait_for(self.reader.readuntil(b"\r\n"), SECONDS), 16)
@@ -148,7 +152,7 @@ class Wire:
             most = None if most is None else most - 1
             if not size:
                 break
-        return head._replace(body=body)
+        return body
 
 
 @asynccontextmanager
