@@ -10,7 +10,7 @@ from django.db import connection
 
 from apikeys.feed import feed
 from proxy.live import live
-from usage.account import keeper_of
+from usage.account import chores_of, keeper_of
 from usage.following import AllowanceFollower
 from usage.lately import resume
 from usage.ledger import Clock, Ledger
@@ -31,6 +31,7 @@ class Accounting:
     def __init__(self, running: Running) -> None:
         self.running = running
         self.keeper = keeper_of(settings.ENV)
+        self.chores = chores_of(settings.ENV)
         self.follower = AllowanceFollower(running.allowances)
         self.joined = False
 
@@ -42,6 +43,7 @@ class Accounting:
             self.remember(self.running.ledger, time.time())
         self.join()
         self.keeper.start(self.running.journal.writer)
+        self.chores.start()
 
     async def share(self) -> None:
         """Begins to count together with other processes, if that is wanted."""
@@ -66,19 +68,23 @@ class Accounting:
         """Tells everybody whom to ask."""
         feed.listeners.append(self.follower)
         limits.rooms = self.rooms
-        if settings.ENV.JOURNAL_FULL == "refuse":
-            self.running.door.is_full = lambda: self.keeper.full
+        # Full, the journal takes nothing new: the door refuses it before, or lets it in and the journal counts it.
+        place = self.running.door if settings.ENV.JOURNAL_FULL == "refuse" else self.running.journal
+        place.is_full = lambda: self.keeper.full
         metrics.gauge("in_flight", "Calls that are under way", lambda: len(live.calls))
         metrics.gauge("waiting", "Calls that wait for their turn", lambda: len(self.running.turns.line))
         metrics.gauge("journal_bytes", "Journal that is not in the database yet", lambda: self.keeper.depth.bytes)
         metrics.gauge("journal_lines", "The same in lines", lambda: self.keeper.depth.lines)
-        metrics.gauge("journal_dropped", "Lines that no disk took", lambda: self.running.journal.dropped)
+        metrics.gauge(
+            "journal_dropped", "Lines for which the journal had no room", lambda: self.running.journal.dropped
+        )
         self.joined = True
 
     def close(self) -> None:
         """Brings the rest of the journal, which must be closed, into the database; blocks for ten seconds at most."""
         if self.joined:
             feed.listeners.remove(self.follower)
+            self.chores.stop()
             self.keeper.stop()
 
     async def rooms(self, key_id: str, owner_id: int | None, team: str) -> Iterable[Room]:

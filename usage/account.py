@@ -1,11 +1,12 @@
-"""The running server's account: the keeper of its journal, and what the keeper sees to besides."""
+"""The running server's account: the keeper of its journal, and what is seen to besides."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from usage.alerts import Alerts
-from usage.keeper import Chore, Keeper
+from usage.chores import Chore, Chores
+from usage.keeper import Keeper
 from usage.pruning import cutoff, prune
 from usage.webhook import Webhook
 
@@ -18,9 +19,15 @@ PRUNE_SECONDS = 86_400.0
 
 def keeper_of(env: Env) -> Keeper:
     """Returns the keeper that the settings describe."""
+    return Keeper(env.journal_dir, env.JOURNAL_MAX_BYTES)
+
+
+def chores_of(env: Env) -> Chores:
+    """Returns the chores that the settings describe."""
     alerts = Alerts(env.default_allowances, Webhook(env.ALERT_WEBHOOK, env.ALERT_SECRET) if env.ALERT_WEBHOOK else None)
-    chores = [
-        Chore(ALERT_SECONDS, alerts.step),
-        Chore(PRUNE_SECONDS, lambda: prune(cutoff(env.RECORD_DAYS)) > 0),
-    ]
-    return Keeper(env.journal_dir, env.JOURNAL_MAX_BYTES, chores)
+    return Chores(
+        [
+            Chore("telling of budgets", ALERT_SECONDS, alerts.step),
+            Chore("pruning records", PRUNE_SECONDS, lambda: prune(cutoff(env.RECORD_DAYS)) > 0),
+        ]
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # A segment is closed at this size, so that what is in the database can leave the disk.
@@ -28,7 +29,8 @@ class Journal:
 
     The writer holds a lock on `<writer>.lock` for as long as it lives; whoever gets that lock may take over what the
     writer left.  Each segment begins with the lines of the calls that were open then, so that the ones before it can
-    go.  `broken` says that the disk refuses lines, `dropped` how many were lost to that.
+    go.  `broken` says that the disk refuses lines.  While `is_full` says so, calls that begin leave none.  `dropped`
+    counts the lines that were lost to either.
     """
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -39,6 +41,8 @@ class Journal:
         self.size = 0
         self.broken = False
         self.dropped = 0
+        self.is_full: Callable[[], bool] = lambda: False
+        self._left_out: set[str] = set()
         self.open_calls: dict[str, dict[str, Any]] = {}
         self._file = -1
         self._lock = -1
@@ -76,12 +80,17 @@ class Journal:
         Never raises: a full disk must not cost an answer.  What it does not take is kept in memory and written with the
         next line, or by `flush`.
         """
-        if line["event"] == "admitted":
-            self.open_calls[line["call"]] = line
+        call = line["call"]
+        if line["event"] != "admitted":
+            self.open_calls.pop(call, None)
+        elif self.is_full():
+            self._left_out.add(call)
         else:
-            self.open_calls.pop(line["call"], None)
-        if len(self._backlog) > MAX_BACKLOG:
+            self.open_calls[call] = line
+        if call in self._left_out or len(self._backlog) > MAX_BACKLOG:
             self.dropped += 1  # what is older is worth more: it is in order
+            if line["event"] != "admitted":
+                self._left_out.discard(call)
             return False
         try:
             self._write(orjson.dumps(line) + b"\n")

@@ -1,11 +1,9 @@
-"""Keeps the account: a thread that brings the journal into the database, and sees to what is done now and then."""
+"""Keeps the account: a thread that brings the journal into the database."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -17,31 +15,16 @@ from usage.segments import by_writer
 
 TICK = 0.5
 DRAIN_SECONDS = 10.0
+# How long a locked database file is waited for: how full the journal is must not stay unknown for longer.
+LOCK_SECONDS = 2.0
 
 log = logging.getLogger("gateway.usage")
-
-
-@dataclass(slots=True)
-class Chore:
-    """Something that is done every so many seconds, for the first time soon after the start.
-
-    `step` does a small part of it and returns True while there is more, so that the journal does not wait for long.
-    """
-
-    every: float
-    step: Callable[[], bool]
-    due: float = 0.0
-
-    def see_to(self) -> None:
-        """Does a part of it, if it is time."""
-        if monotonic() >= self.due and not self.step():
-            self.due = monotonic() + self.every
 
 
 class Keeper:
     """Applies the journal in `folder`, which may grow up to `max_bytes` while the database is away."""
 
-    def __init__(self, folder: Path, max_bytes: int, chores: Iterable[Chore] = ()) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
         self.depth = Depth(0, 0)
@@ -51,7 +34,6 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._replay = Replay(folder, self._has_time)
         self._waiting = Waiting()
-        self._chores = list(chores)
         self._lost = False
 
     @property
@@ -82,24 +64,21 @@ class Keeper:
         self._thread = None
 
     def _keep(self) -> None:
+        if connection.vendor == "sqlite":
+            options = {**connection.settings_dict["OPTIONS"], "timeout": LOCK_SECONDS}
+            connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
         while not self._stopping.wait(TICK):
-            self._attempt(self._tend)
+            self._attempt()
         self._own = ""  # closed, it is one of those that are left
-        self._attempt(self._tend)
+        self._attempt()
         if self.depth.lines:
             log.warning("%d lines of the journal wait for the next start.", self.depth.lines)
         connection.close()
 
-    def _tend(self) -> None:
-        self._replay.run(self._own)
-        for chore in self._chores:
-            if not self._stopping.is_set():
-                chore.see_to()
-
-    def _attempt(self, step: Callable[[], None]) -> None:
-        """Does a step; while that fails the journal grows, which is said once."""
+    def _attempt(self) -> None:
+        """Applies what there is; while that fails the journal grows, which is said once."""
         try:
-            step()
+            self._replay.run(self._own)
         except Exception as error:  # noqa: BLE001 -- a thread that died of a surprise would let the journal grow for good
             if not self._lost:
                 log.error(  # noqa: TRY400 -- one line is enough

@@ -58,6 +58,21 @@ def test_a_segment_is_closed_when_it_is_full(tmp_path: Path) -> None:
     assert all(path.stat().st_size < 400 for path in tmp_path.glob("*.jsonl"))
 
 
+def test_while_it_is_full_calls_that_begin_leave_no_line_and_those_that_run_do(journal: Journal) -> None:
+    full = True
+    journal.is_full = lambda: full
+    assert not journal.append(admitted("a"))
+    full = False
+    journal.append(admitted("b"))
+    full = True
+    assert journal.append(ended("b"))
+    full = False
+    assert not journal.append(ended("a"))
+    assert lines(journal) == [admitted("b"), ended("b")]
+    assert journal.dropped == 2
+    assert journal.open_calls == {}
+
+
 def test_only_the_owner_can_read_it(journal: Journal) -> None:
     assert journal.folder.stat().st_mode & 0o077 == 0
     assert journal.segment.stat().st_mode & 0o077 == 0

@@ -11,7 +11,7 @@ from tests.harness import wait_until
 from tests.usage.journals import Writer, admitted, ended
 from usage import applying
 from usage.depth import Depth
-from usage.keeper import Chore, Keeper
+from usage.keeper import Keeper
 from usage.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,19 +84,3 @@ def test_while_the_database_is_away_the_journal_waits_and_is_measured(
     )
     for record, words in zip(caplog.records, wanted, strict=True):
         assert words in record.message
-
-
-def test_chores_are_done_bit_by_bit_and_then_rest(writer: Writer) -> None:
-    left = [3]
-
-    def step() -> bool:
-        left[0] -= 1
-        return left[0] > 0
-
-    keeper = Keeper(writer.folder, max_bytes=1000, chores=[Chore(3600, step)])
-    keeper.start(writer.name)
-    wait_until(lambda: left[0] == 0, 10)
-    writer.write(ended())
-    stored(1)
-    keeper.stop()
-    assert left[0] == 0
