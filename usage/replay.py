@@ -12,7 +12,7 @@ from usage.applying import Overtaken, Place, apply, forget, place_of
 from usage.lines import Admitted, Record, only_admits, read
 
 # Lines a transaction: some milliseconds of SQLite's one write lock.
-BATCH = 200
+BATCH = 600
 
 log = logging.getLogger("gateway.usage")
 
