@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import ValidationError
 
 from apikeys.api import schema
 from apikeys.api.serializers import LimitFields
@@ -67,13 +66,7 @@ class OneLimitView(LimitsView):
             raise Refusal(
                 403, "A key that has rules or limits of its own can't set those of others.", kind="more_than_own"
             )
-        given = body(request)
-        unknown = set(given) - set(Allowance.Dimension.values) if isinstance(given, dict) else {"body"}
-        if unknown:
-            raise ValidationError(
-                f"{min(unknown)!r} is no limit: choose among {', '.join(Allowance.Dimension.values)}."
-            )
-        checked = LimitFields(data=given)
+        checked = LimitFields(data=body(request))
         checked.is_valid(raise_exception=True)
         found.limit(dict(checked.validated_data))
         return json(written(found))

@@ -29,12 +29,24 @@ class Words(serializers.ListField):
         return ",".join(super().to_internal_value(data))
 
 
+class Strict(serializers.Serializer[Any]):
+    """Refuses what it does not know: a limit with a slip of the pen would be no limit."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Checks the names, then the values."""
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else ()
+        if unknown:
+            names = ", ".join(self.fields)
+            raise ValidationError({name: [f"{name!r} is no field here: choose among {names}."] for name in unknown})
+        return super().to_internal_value(data)
+
+
 def amount() -> serializers.IntegerField:
     """Returns a field for one limit."""
     return serializers.IntegerField(min_value=1, max_value=LARGEST, required=False, allow_null=True)
 
 
-class LimitFields(serializers.Serializer[dict[str, int | None]]):
+class LimitFields(Strict):
     """A key's limits; null takes one away."""
 
     requests_per_minute = amount()
@@ -46,7 +58,7 @@ class LimitFields(serializers.Serializer[dict[str, int | None]]):
     output_tokens = amount()
 
 
-class KeyFields(serializers.Serializer[dict[str, Any]]):
+class KeyFields(Strict):
     """What may be given to a key; lists are empty where everything is allowed."""
 
     label = serializers.CharField(max_length=100, help_text="Who or what uses it.")  # type: ignore[assignment] # DRF's fields have a label too
@@ -77,7 +89,7 @@ class KeyChanges(KeyFields):
     enabled = serializers.BooleanField(required=False, help_text="A disabled key is refused until it is enabled.")
 
 
-class Rotation(serializers.Serializer[dict[str, int]]):
+class Rotation(Strict):
     """How a key is rotated."""
 
     grace = serializers.IntegerField(
@@ -142,9 +154,6 @@ def given(fields: type[KeyFields], data: Any, *, partial: bool = False) -> tuple
     """Returns the checked fields and the limits of a request's body; raises ValidationError."""
     if not isinstance(data, dict):
         raise ValidationError("The body must be a JSON object.")
-    unknown = set(data) - set(fields().fields)
-    if unknown:
-        raise ValidationError(f"{min(unknown)!r} is no field of a key.")
     checked = fields(data=data, partial=partial)
     checked.is_valid(raise_exception=True)
     values: dict[str, Any] = dict(checked.validated_data)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from apikeys.principal import Principal
 
 PAGE, LARGEST_PAGE = 100, 500
+PARAMETERS = ("team", "owner", "page_size", "after")
 SCOPE = "keys"
 
 
@@ -51,6 +52,8 @@ class KeysView(AsyncAPIView):
         principal = cast("Principal", request.user)
         address = str(request.META.get("REMOTE_ADDR", ""))
         self.allow(principal, address)
+        if "\0" in request.path or any("\0" in value for value in request.GET.values()):
+            raise Refusal(400, "A path or a query holds no NUL characters.")  # PostgreSQL takes none
         try:
             with acting(f"key {principal.label} ({principal.key_id})", address):
                 response = await sync_to_async(work)(principal)
@@ -59,6 +62,14 @@ class KeysView(AsyncAPIView):
         except RevocationIsFinal as error:
             raise Refusal(409, str(error), kind="revoked") from None
         response["Cache-Control"] = "no-store"
+        return response
+
+    async def options(  # type: ignore[override]  # a coroutine, as all handlers here
+        self, _request: HttpRequest, *_args: Any, **_named: Any
+    ) -> HttpResponse:
+        """Says which methods are taken."""
+        response = HttpResponse(headers={"Allow": ", ".join(self.allowed_methods)})
+        del response["Content-Type"]
         return response
 
     def allow(self, principal: Principal, address: str) -> None:
@@ -194,6 +205,9 @@ def visible(principal: Principal) -> KeyQuerySet:
 def page(request: HttpRequest, principal: Principal) -> HttpResponse:
     """Returns a page of keys."""
     keys = visible(principal)
+    unknown = next((name for name in request.GET if name not in PARAMETERS), None)
+    if unknown is not None:
+        raise Refusal(400, f"{unknown!r} is no parameter here: choose among {', '.join(PARAMETERS)}.")
     for name in ("team", "owner"):
         if name in request.GET:
             keys = keys.filter(**{"team" if name == "team" else "owner__username": request.GET[name]})
@@ -203,7 +217,7 @@ def page(request: HttpRequest, principal: Principal) -> HttpResponse:
             raise Refusal(400, "`after` names no key: take it from `next`.")
         keys = keys.filter(pk__lt=last.pk)
     asked = request.GET.get("page_size", str(PAGE))
-    if not asked.isdecimal() or not 1 <= int(asked) <= LARGEST_PAGE:
+    if not (asked.isdecimal() and len(asked) <= len(str(LARGEST_PAGE)) and 1 <= int(asked) <= LARGEST_PAGE):
         raise Refusal(400, f"`page_size` is a number from 1 to {LARGEST_PAGE}.")
     size = int(asked)
     found = list(keys[: size + 1])

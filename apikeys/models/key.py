@@ -31,6 +31,12 @@ def one_printable_line(value: str) -> None:
         raise ValidationError("A label is one line of visible characters.")
 
 
+def printable(value: str) -> None:
+    """Refuses control characters, likewise."""
+    if not value.isprintable():
+        raise ValidationError("A team's name has visible characters alone.")
+
+
 class Key(db.Model):
     """A key: who got it, what it may do, until when, and the digest of its secret.
 
@@ -67,7 +73,12 @@ class Key(db.Model):
         help_text="The person who answers for it.",
     )
     team = db.CharField(
-        max_length=100, blank=True, default="", db_index=True, help_text="A name that keys share, for example research."
+        max_length=100,
+        blank=True,
+        default="",
+        db_index=True,
+        validators=[printable],
+        help_text="A name that keys share, for example research.",
     )
     note = db.TextField(blank=True, default="", help_text="For operators; nobody else sees it.")
     scopes = db.CharField(

@@ -204,3 +204,39 @@ def test_the_audit_trail_names_the_key_that_did_it(manager: Keys, gateway: Gatew
         "print(e.actor, e.address, e.action, e.key_id)",
     ).stdout  # fmt: skip
     assert said.split() == ["key", "asks", f"({texts.find_id(manager.secret)})", "127.0.0.1", "issued", issued["id"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "word"),
+    [
+        ("POST", "", {"label": "x", "limits": {"tokens_totl": 5}}, "tokens_totl"),
+        ("POST", "", {"label": "x", "scope": ["inference"]}, "scope"),
+        ("POST", "", {"label": "x", "team": "a\nb"}, "visible characters"),
+        ("POST", "", {"label": "x", "team": "a\x1b[31m"}, "visible characters"),
+        ("POST", "/{id}/rotate", {"grce": 0}, "grce"),
+        ("PATCH", "/{id}", {"limit": {}}, "limit"),
+        ("GET", f"?page_size={'9' * 5000}", None, "from 1 to 500"),
+        ("GET", "?page_size=0", None, "from 1 to 500"),
+        ("GET", "?taem=lab", None, "'taem' is no parameter"),
+        ("GET", "?team=%00", None, "NUL"),
+        ("GET", "/%00", None, "NUL"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_and_does_nothing(
+    manager: Keys, method: str, path: str, body: dict[str, Any] | None, word: str
+) -> None:
+    issued = manager.issue()
+    answer = manager(method, f"/api/v1/keys{path.format(id=issued['id'])}", json=body)
+    assert answer.status_code == 400
+    assert word in answer.json()["message"]
+    assert manager.one("GET", issued).json() == {name: value for name, value in issued.items() if name != "key"}
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/api/v1/key", "GET"), ("/api/v1/keys", "GET, POST"), ("/api/v1/keys/x", "GET, PATCH, DELETE")],
+)
+def test_options_says_which_methods_there_are(manager: Keys, path: str, allowed: str) -> None:
+    answer = manager("OPTIONS", path)
+    assert answer.status_code == 200
+    assert set(allowed.split(", ")) < set(answer.headers["Allow"].split(", "))

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         for line in found[:MOST_SHOWN]:
             self.stderr.write(line)
         if found:
-            raise CommandError(f"The audit trail is not whole: {len(found)} flaws.")
+            raise CommandError(f"The audit trail is not whole: {len(found)} flaw{'s' * (len(found) > 1)}.")
         self.stdout.write(f"The audit trail is whole: {entries.count()} entries, the end is {head.end}")
 
 
