@@ -21,11 +21,17 @@ LOOKS = {
 }
 
 SEED = """
+import random
 from datetime import timedelta
+import orjson
 from django.contrib.auth.models import User
 from django.utils import timezone
 from apikeys.actor import acting
 from apikeys.models import AttemptCount, Key
+from apikeys.whose import whose
+from tests.usage.journals import ended
+from usage.applying import store
+from usage.lines import read
 ana, ben = (User.objects.create_user(name, is_staff=True) for name in ("ana", "ben"))
 with acting("user admin", "192.0.2.7"):
     issue = Key.objects.issue
@@ -42,9 +48,21 @@ with acting("user admin", "192.0.2.7"):
     lost.revoke()
     Key.objects.filter(pk=bot.pk).disable()
     laptop.rotate(timedelta(hours=24))
+    whose("team:research").limit({"tokens_per_day": 50_000, "tokens_per_month": 400_000, "concurrency": 8})
+    whose("team:support").limit({"tokens_total": 2_000_000, "output_tokens": 1000})
+    whose("owner:ana").limit({"requests_per_minute": 120, "tokens_per_month": 300_000})
     Key.objects.filter(pk=old.pk).update(expires=timezone.now() - timedelta(minutes=1))
 now = timezone.now().timestamp()
-Key.objects.note_uses({ci.key_id: now - 40, laptop.key_id: now - 300, lost.key_id: now - 90_000})
+chance = random.Random(4)
+for key, latest, calls in ((ci, 40, 60), (laptop, 300, 40), (lost, 90_000, 12)):
+    ages = [latest, *(latest + chance.random() * 6 * 86_400 for _ in range(calls))]
+    store([
+        read(orjson.dumps(ended(
+            f"{number:024x}", key=key.key_id, owner=key.owner_id, team=key.team, at=now - age,
+            prompt_tokens=chance.randint(50, 900), completion_tokens=chance.randint(100, 2500),
+        )))
+        for number, age in enumerate(ages)
+    ])
 AttemptCount.add({"203.0.113.9": 1840, "198.51.100.4": 12, "2001:db8::/64": 3})
 print(laptop.pk)
 """
@@ -66,6 +84,8 @@ def take(browser: Browser, server: GatewayServer, key: str, look: str, folder: P
         "key": f"{keys}{key}/change/",
         "rotate": f"{keys}{key}/rotate/",
         "revoke": f"{keys}{key}/revoke/",
+        "limits": f"{server.url}/admin/apikeys/allowance/",
+        "limit": f"{server.url}/admin/apikeys/allowance/team_3Aresearch/change/",
         "audit": f"{server.url}/admin/apikeys/auditentry/",
         "invalid-keys": f"{server.url}/admin/apikeys/attemptcount/",
     }

@@ -17,6 +17,7 @@ from django.utils.html import format_html, format_html_join
 
 from apikeys.admin.typed import TrailModelAdmin
 from apikeys.models import AuditEntry
+from apikeys.models.allowance import said
 from apikeys.models.entry import iso
 
 if TYPE_CHECKING:
@@ -134,5 +135,5 @@ def shown(value: object, name: str) -> str:
         owner = get_user_model().objects.filter(pk=int(str(value))).first()
         return owner.get_username() if owner else f"user {value}"
     if isinstance(value, dict):
-        return ", ".join(f"{amount} {name.replace('_', ' ')}" for name, amount in value.items()) or "–"
+        return said(value) or "–"
     return PRECISE.sub(r"\1", str(value))

@@ -104,5 +104,6 @@ def possible(dimension: str, amount: int | None) -> None:
 
 
 def said(limits: Mapping[str, int]) -> str:
-    """Says limits in words for people."""
-    return ", ".join(f"{amount:,} {Allowance.Dimension(dimension).label}" for dimension, amount in limits.items())
+    """Says limits in words for people, always in the same order."""
+    held = ((dimension.label, limits[dimension]) for dimension in Allowance.Dimension if dimension in limits)
+    return ", ".join(f"{amount:,} {label}" for label, amount in held)
