@@ -24,7 +24,7 @@ def issued(pages: KeyModelAdmin, request: HttpRequest, key: Key, title: str) -> 
         "opts": pages.opts,
         "key": key,
         "may": sentence(key),
-        "snippets": snippets(key.secret, request.build_absolute_uri("/")),
+        "snippets": snippets(key, request.build_absolute_uri("/")),
         "media": pages.media,
     }
     response = TemplateResponse(request, "admin/apikeys/key/issued.html", context)

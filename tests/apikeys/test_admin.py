@@ -73,6 +73,25 @@ def test_the_secret_is_on_no_other_page_and_in_no_table(admin_client: Client) ->
     assert key.digest not in admin_client.get(page(key)).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("fields", "shown", "model"),
+    [
+        ({}, ["curl", "OpenAI SDK", "ollama CLI"], "mistral"),
+        ({"models": "llama3*,phi3:mini"}, ["curl", "OpenAI SDK", "ollama CLI"], "phi3:mini"),
+        ({"models": "mis*", "routes": "openai"}, ["OpenAI SDK"], "mistral"),
+        ({"routes": "/api/*"}, ["curl", "ollama CLI"], "mistral"),
+        ({"scopes": "metrics"}, [], ""),
+    ],
+)
+def test_what_is_there_to_paste_works_with_this_key(
+    admin_client: Client, fields: dict[str, str], shown: list[str], model: str
+) -> None:
+    text = admin_client.post(ADD, {"label": "Ana", "expires_0": "", "expires_1": "", **fields}).content.decode()
+    assert re.findall(r"Try it: ([\w ]+)</h2>", text) == shown
+    if "OpenAI SDK" in shown:
+        assert f"model=&quot;{model}&quot;" in text
+
+
 def test_the_page_that_shows_the_secret_needs_nothing_from_elsewhere(admin_client: Client) -> None:
     response = admin_client.post(ADD, {"label": "Ana", "expires_0": "", "expires_1": ""})
     sources = re.findall(r'(?:src|href)="([^"]+)"', response.content.decode())

@@ -200,6 +200,25 @@ def test_a_key_is_issued_and_revoked_with_the_keyboard_alone(gateway: GatewaySer
     expect(page.get_by_text("Revoked typed")).to_be_visible()
 
 
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_a_team_is_limited_and_freed_with_the_keyboard_alone(gateway: GatewayServer, page: Page, look: str) -> None:
+    page.goto(f"{gateway.url}/admin/apikeys/allowance/")
+    page.get_by_role("link", name="Limit somebody").press("Enter")
+    expect(page.get_by_label("Whose")).to_be_focused()
+    page.keyboard.type(f"team:typed-{look}")
+    page.keyboard.press("Tab")
+    page.keyboard.type("5")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("may use 5 requests a minute")).to_be_visible()
+    assert fits(page)
+    page.get_by_role("link", name=f"typed-{look}").press("Enter")
+    assert fits(page)
+    page.get_by_label("Requests a minute").fill("")
+    page.get_by_role("button", name="Set limits").press("Enter")
+    expect(page.get_by_text("has no limits any more")).to_be_visible()
+    expect(page.get_by_role("link", name=f"typed-{look}")).to_have_count(0)
+
+
 def test_the_key_can_be_copied_without_a_clipboard(gateway: GatewayServer, page: Page) -> None:
     # As on plain HTTP away from localhost, where browsers offer none.
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from apikeys.management.keycommand import KeyCommand, add_fields, fields, limits
 from apikeys.models import Key
-from apikeys.snippets import curl, local_url
+from apikeys.snippets import curl, local_url, model_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -37,7 +37,7 @@ class Command(KeyCommand):
         until = f"expires {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else "never expires"
         self.stdout.write(f"Key for {key.label} (id {key.key_id}, {until}):\n\n    {secret}\n\n")
         self.stdout.write("Copy it now: it is stored nowhere and never shown again. Try it while the gateway runs:\n\n")
-        self.stdout.write(indent(curl(secret, local_url()), "    ") + "\n")
+        self.stdout.write(indent(curl(secret, local_url(), model_of(key)), "    ") + "\n")
 
 
 def ask() -> str:

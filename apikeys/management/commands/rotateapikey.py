@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from apikeys.expiry import parse_duration
 from apikeys.management.keycommand import OneKeyCommand
-from apikeys.snippets import curl, local_url
+from apikeys.snippets import curl, local_url, model_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -45,4 +45,4 @@ class Command(OneKeyCommand):
         old = f"The old one works until {key.old_until:%Y-%m-%d %H:%M} UTC" if key.old_until else "The old one is dead"
         self.stdout.write(f"New secret for {key}:\n\n    {secret}\n\n{old}; a revocation would end both.\n")
         self.stdout.write("Copy it now: it is stored nowhere and never shown again. Try it while the gateway runs:\n\n")
-        self.stdout.write(indent(curl(secret, local_url()), "    ") + "\n")
+        self.stdout.write(indent(curl(secret, local_url(), model_of(key)), "    ") + "\n")
