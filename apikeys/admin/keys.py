@@ -107,6 +107,8 @@ class KeyAdmin(Stepping, KeyModelAdmin):
     def may(self, key: Key) -> str:
         """Says in a sentence what the key may do, and what is to be done about an old one."""
         advice = " Its secret came from the predecessor: rotate it." if key.uses_legacy_secret else ""
+        if key.state is not Key.State.ACTIVE:
+            return f"Nothing, since it is {key.state.value}. It was given: {sentence(key).removeprefix('May ')}"
         return sentence(key) + advice
 
     @admin.display(description="limits")

@@ -73,6 +73,14 @@ def test_the_secret_is_on_no_other_page_and_in_no_table(admin_client: Client) ->
     assert key.digest not in admin_client.get(page(key)).content.decode()
 
 
+def test_a_key_that_is_good_for_nothing_is_not_said_to_be_good_for_anything(admin_client: Client) -> None:
+    key, _ = Key.objects.issue(label="Ana", models="mistral")
+    assert "May use mistral, from anywhere." in admin_client.get(page(key)).content.decode()
+    Key.objects.disable()
+    said = admin_client.get(page(key)).content.decode()
+    assert "Nothing, since it is disabled. It was given: use mistral, from anywhere." in said
+
+
 @pytest.mark.parametrize(
     ("fields", "shown", "model"),
     [

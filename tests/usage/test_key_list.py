@@ -40,6 +40,15 @@ def test_the_list_shows_seven_days_of_each_key(admin_client: Client) -> None:
     assert said.count('class="key-week"') == 1
 
 
+def test_a_keys_page_leads_to_its_usage_even_once_it_is_revoked(admin_client: Client) -> None:
+    key, _ = Key.objects.issue(label="Ana")
+    link = f'href="/admin/usage/usageday/?key={key.key_id}"'
+    assert link in admin_client.get(f"{LIST}{key.pk}/change/").content.decode()
+    key.revoke()
+    assert link in admin_client.get(f"{LIST}{key.pk}/change/").content.decode()
+    assert "What can be done" not in admin_client.get(f"{LIST}add/").content.decode()
+
+
 def test_it_is_one_query_whatever_the_number_of_keys(admin_client: Client) -> None:
     for number in range(30):
         use(Key.objects.issue(label=str(number))[0], 0)
