@@ -1,4 +1,4 @@
-"""A request and its answer on uvicorn's connection, with a shorter way for answers that are known whole."""
+"""A request and its answer on uvicorn's connection, with shorter ways for whole answers and for chunks of streams."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Message) -> None:  # type: ignore[override]  # one kind of message more
         """Sends a message of the application."""
-        if message["type"] != WHOLE:
+        more = message.get("more_body", False) and self.chunked_encoding
+        if not more and message["type"] != WHOLE:
             await super().send(message)  # type: ignore[arg-type]
             return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
+            return
+        if more:
+            if body := message["body"]:
+                self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
             return
         if self.response_started:
             raise RuntimeError("An answer has begun already.")

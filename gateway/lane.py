@@ -19,7 +19,7 @@ from proxy.call import CUT, DONE, FAILED, LEFT, Call
 from proxy.exceptions import BadHost, NoMethod, NoRoute
 from proxy.live import live
 from proxy.relay import EventStream
-from proxy.report import reporter
+from proxy.report import Reporter
 from proxy.views import refused
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class MachineLane:
         self.table = table
         self.known_hosts: set[str] = set()  # what was found good once is good again
         self.respond_with_cors: Respond = CorsMiddleware(self.respond)  # type: ignore[arg-type, assignment]  # a narrower request; always a coroutine
-        self.report = reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
+        self.report = Reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; whatever happens, its call is finished when this returns."""

@@ -50,13 +50,13 @@ class PatientRelay(Relay):
         self.waiting = waiting
         self.seconds = seconds
 
-    async def step(self) -> bytes:
+    async def __anext__(self) -> bytes:
         """Sends a comment, or takes the upstream's next bytes."""
-        if self.answer is None:
+        if self.answer is None and not self.over:
             if not await self.waiting.within(self.seconds):
                 return COMMENT
             try:
                 self.answer = self.waiting.task.result()
             except Exception as error:  # noqa: BLE001 -- every failure becomes the stream's last event
                 return self.fail(refusal_of(error))
-        return await super().step()
+        return await super().__anext__()

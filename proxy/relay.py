@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 128 * 2**20
 # A stream whose bytes are always there already must let others run now and then.
 CHUNKS_A_TURN = 64
+TOO_LONG = "Ollama sent a line that is too long to be passed on."
 
 
 async def whole(answer: Answer, call: Call, idle: Idle) -> bytes:
@@ -33,7 +34,7 @@ async def whole(answer: Answer, call: Call, idle: Idle) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async for chunk in answer.chunks:
+        while chunk := await answer.read():
             parts.append(chunk)
             size += len(chunk)
             if size > MAX_ANSWER_BYTES:
@@ -77,49 +78,54 @@ class Relay:
         return self
 
     async def __anext__(self) -> bytes:
-        """Waits for the next whole frames."""
+        """Waits for the next whole frames.
+
+        This runs for each chunk of each stream: what it awaits lies directly below.
+        """
         if self.over:
             raise StopAsyncIteration
+        call, idle, reader, answer = self.call, self.idle, self.reader, self.answer
+        assert answer is not None  # noqa: S101 -- a relay that waits for its answer (proxy/patience.py) has it by now
         frames = b""
         while not frames and not self.over:
-            frames = await self.step()
+            self.count += 1
+            if not self.count % CHUNKS_A_TURN:
+                await asyncio.sleep(0)
+            call.wait_until(monotonic() + idle.seconds, idle.refusal)
+            try:
+                chunk = await answer.read()
+                frames = reader.feed(chunk) if chunk else reader.end()
+            except (BROKEN, FrameTooLong) as error:
+                too_long = isinstance(error, FrameTooLong)
+                frames = self.fail(UpstreamBroke(TOO_LONG) if too_long else UpstreamBroke())
+                break
+            if self.count == 1 and chunk:
+                call.outcome.first_byte = monotonic() - call.started
+            if not chunk and not reader.over:
+                frames += self.fail(UpstreamBroke())
+            elif reader.events > self.granted and not await self.extend(reader.tokens):
+                frames = self.cut_short(frames, answer)
+            elif reader.over:
+                frames = self.end(frames, answer)
         # How long the client takes to read them is not Ollama's silence (gateway/protocol.py bounds it).
-        if self.answer is not None:
-            self.call.wait_no_more()
+        call.wait_no_more()
         if not frames:
             raise StopAsyncIteration
         return frames
 
-    async def step(self) -> bytes:
-        """Takes the upstream's next bytes and returns what they complete."""
-        self.count += 1
-        if not self.count % CHUNKS_A_TURN:
-            await asyncio.sleep(0)
-        self.call.wait_until(monotonic() + self.idle.seconds, self.idle.refusal)
-        reader, answer = self.reader, self.answer
-        assert answer is not None  # noqa: S101 -- a relay that waits for its answer (proxy/patience.py) has it by now
-        try:
-            frames = reader.feed(await anext(answer.chunks))
-            if self.count == 1:
-                self.call.outcome.first_byte = monotonic() - self.call.started
-        except StopAsyncIteration:
-            frames = reader.end()
-            if not reader.over:
-                return frames + self.fail(UpstreamBroke())
-        except BROKEN:
-            return self.fail(UpstreamBroke())
-        except FrameTooLong:
-            return self.fail(UpstreamBroke("Ollama sent a line that is too long to be passed on."))
-        if reader.events > self.granted and not await self.extend(reader.tokens):
-            # Ollama would go on: closing its connection stops it.
-            answer.close()
-            frames = reader.cut_short(frames, int(self.granted))
-            self.finish(LENGTH)
-        elif reader.over:
-            if reader.failure is not None:
-                return frames + self.fail(UpstreamRefusal(502, reader.failure, kind="upstream_failed"))
-            answer.complete()
-            self.finish(FAILED if reader.failed else DONE)
+    def end(self, frames: bytes, answer: Answer) -> bytes:
+        """Ends the stream behind its last frames, which may say that it failed."""
+        if self.reader.failure is not None:
+            return frames + self.fail(UpstreamRefusal(502, self.reader.failure, kind="upstream_failed"))
+        answer.complete()
+        self.finish(FAILED if self.reader.failed else DONE)
+        return frames
+
+    def cut_short(self, frames: bytes, answer: Answer) -> bytes:
+        """Ends the stream where its budget does; Ollama would go on, so closing its connection stops it."""
+        answer.close()
+        frames = self.reader.cut_short(frames, int(self.granted))
+        self.finish(LENGTH)
         return frames
 
     async def extend(self, tokens: int) -> bool:

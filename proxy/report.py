@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
-from time import monotonic
+from functools import lru_cache
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,8 +14,6 @@ import orjson
 from usage.metrics import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proxy.call import Call
 
 log = logging.getLogger("gateway.calls")
@@ -22,6 +22,8 @@ for what in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTask
     setattr(logging, what, False)
 logging._srcfile = None  # noqa: SLF001 -- documented by logging's own how-to
 
+# How long a line may wait for others, in seconds.
+MOMENT = 0.02
 # Ollama's own names are shorter; a client's may be anything.
 LONGEST_NAME = 200
 # What a person's line leaves out: it begins with the first two, and the rest can be looked up.
@@ -33,18 +35,32 @@ LEFT_OUT = frozenset(
 )
 
 
-def reporter(*, as_json: bool, addresses: bool) -> Callable[[Call], None]:
-    """Returns what writes a call's line: JSON for machines, or a line for a person's terminal."""
-    line = json_line if as_json else readable_line
+class Reporter:
+    """Writes a call's line: JSON for machines, or a line for a person's terminal.
 
-    def report(call: Call) -> None:
+    Lines of the same moment are written together: under load, one by one, they would cost more than the calls' limits.
+    """
+
+    def __init__(self, *, as_json: bool, addresses: bool) -> None:
+        self.line = json_line if as_json else readable_line
+        self.addresses = addresses
+        self.waiting: list[str] = []
+
+    def __call__(self, call: Call) -> None:
+        """Counts a call that is over, and writes its line in a moment."""
         facts = facts_of(call)
         metrics.count(facts)
-        if addresses:
+        if self.addresses:
             facts["client"] = call.client
-        log.info(line(facts))
+        self.waiting.append(self.line(facts))
+        if len(self.waiting) == 1:
+            asyncio.get_running_loop().call_later(MOMENT, self.flush)
 
-    return report
+    def flush(self) -> None:
+        """Writes what waits."""
+        lines, self.waiting = self.waiting, []
+        if lines:
+            log.info("\n".join(lines))
 
 
 def facts_of(call: Call) -> dict[str, Any]:
@@ -52,7 +68,7 @@ def facts_of(call: Call) -> dict[str, Any]:
     outcome, principal, facts = call.outcome, call.principal, call.facts
     usage = outcome.usage
     return {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "time": stamp(time()),
         "request_id": call.request_id,
         "key": principal.key_id if principal else None,
         "label": principal.label if principal else None,
@@ -74,6 +90,18 @@ def facts_of(call: Call) -> dict[str, Any]:
         "ollama_prompt": seconds(usage.prompt_eval_duration),
         "ollama_answer": seconds(usage.eval_duration),
     }
+
+
+def stamp(now: float) -> str:
+    """Writes a time (epoch seconds) with its milliseconds, in UTC."""
+    whole, rest = divmod(now, 1)
+    return f"{date_and_time(whole)}.{int(rest * 1000):03d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def date_and_time(whole: float) -> str:
+    """Writes a whole second of the epoch in UTC; many calls end within one."""
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def seconds(nanoseconds: int | None) -> float | None:

@@ -37,7 +37,8 @@ class Exchange:
         while not self.status:
             if self.failure is not None:
                 raise self.failure
-            await self.wait()
+            self.waiter = self.loop.create_future()
+            await self.waiter
         return self.status
 
     async def read(self) -> bytes:
@@ -47,7 +48,8 @@ class Exchange:
                 raise self.failure
             if self.over:
                 return b""
-            await self.wait()
+            self.waiter = self.loop.create_future()
+            await self.waiter
         parts = self.parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.parts = []
@@ -55,11 +57,6 @@ class Exchange:
             self.connection.resume_reading()
         self.size = 0
         return data
-
-    async def wait(self) -> None:
-        """Waits for the next `wake`."""
-        self.waiter = self.loop.create_future()
-        await self.waiter
 
     def wake(self) -> None:
         """Lets whoever waits look again."""

@@ -13,7 +13,7 @@ from proxy.upstream.pool import Untrusted
 from proxy.upstream.transport import Chunks, Target, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from gateway.env import Env
 
@@ -24,15 +24,29 @@ MAX_TARGETS = 64
 NOT_TRUSTED = "No TLS connection to Ollama at {} came about: name its certificate's authority in OLLAMA_CA."
 
 
+class Asked(httpx.Request):
+    """A request of httpx's, made of what was prepared; making one from scratch costs more than sending it."""
+
+    def __init__(self, target: Target, stream: Body | Upload) -> None:  # not super's: see above
+        self.method = target.method
+        self.url = target.url
+        self.headers = target.headers
+        self.extensions = target.extensions
+        self.stream = stream
+
+
 class Answer:
     """Ollama's answer: its status, and its bytes as they come."""
 
-    __slots__ = ("chunks", "finished", "status", "stream")
+    __slots__ = ("finished", "read", "status", "stream")
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.stream = response.stream
-        self.chunks: AsyncIterator[bytes] = aiter(self.stream)  # type: ignore[arg-type]  # the transport is asynchronous
+        # Waits for bytes and returns all that are there, b"" at the end; raises BROKEN.
+        self.read: Callable[[], Awaitable[bytes]] = (
+            self.stream.exchange.read if isinstance(self.stream, Chunks) else reads(self.stream)
+        )
         self.finished = False
 
     def complete(self) -> None:
@@ -45,6 +59,12 @@ class Answer:
         """Closes the connection, which stops Ollama's work, unless all that matters was read."""
         if not self.finished and isinstance(self.stream, Chunks):
             self.stream.close()
+
+
+def reads(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Callable[[], Awaitable[bytes]]:
+    """Returns what reads the answer of any other transport."""
+    chunks: AsyncIterator[bytes] = aiter(stream)  # type: ignore[arg-type]  # the transport is asynchronous
+    return lambda: anext(chunks, b"")
 
 
 class Upstream:
@@ -79,9 +99,8 @@ class Upstream:
         """
         target = self.target(method, path)
         stream = body if isinstance(body, Upload) else Body(body)
-        request = httpx.Request(method, target.url, headers=target.headers, stream=stream, extensions=target.extensions)
         try:
-            return Answer(await self.transport.handle_async_request(request))
+            return Answer(await self.transport.handle_async_request(Asked(target, stream)))
         except Untrusted:
             raise UpstreamError(502, NOT_TRUSTED.format(self.address), kind="upstream_unreachable") from None
         except httpx.ConnectError:
@@ -99,7 +118,7 @@ class Upstream:
         answer = await self.send("GET", path)
         body = bytearray()
         try:
-            async for chunk in answer.chunks:
+            while chunk := await answer.read():
                 body += chunk
                 if len(body) > most:
                     raise ValueError("too long")
