@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import table
+from benchmarks.child import TrialFailed
 from benchmarks.cores import choose
 from benchmarks.options import parse
+from benchmarks.servers import SERVERS
 from benchmarks.started import ServerFailed
 from benchmarks.traffic import Traffic, say
-from benchmarks.trial import TrialFailed
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"Something else keeps this machine busy (load average {options.load:.1f}): the figures will be too high.")
     traffic = Traffic(options.cases, options.pairs, options.seconds)
     try:
-        traffic.measure(options.servers, cores)
+        traffic.measure({name: SERVERS[name] for name in options.servers}, cores)
     except (ServerFailed, TrialFailed) as error:
         sys.exit(f"The bench stopped: {error}")
     parts = [table.costs(traffic.rows), table.ways(traffic.rows), *traffic.notes, about(options, cores)]

@@ -138,7 +138,7 @@ class Load:
         self.over = asyncio.get_running_loop().create_future()
         self.busy = len(self.clients)
         self.until = time.perf_counter() + self.job["seconds"]
-        cpu, started = _cpu(), time.perf_counter()
+        cpu, started = cpu_seconds(), time.perf_counter()
         for client in self.clients:
             client.done = self._next
             client.send()
@@ -152,7 +152,7 @@ class Load:
             "first_byte_p99": percentile(first_bytes, 0.99),
             "whole_p50": percentile(wholes, 0.5),
             "whole_p99": percentile(wholes, 0.99),
-            "load_cpu": _cpu() - cpu,
+            "load_cpu": cpu_seconds() - cpu,
         }
 
     async def close(self) -> None:
@@ -197,7 +197,8 @@ class Load:
         """Takes no notice of what happens outside a measurement."""
 
 
-def _cpu() -> float:
+def cpu_seconds() -> float:
+    """Returns the CPU time that this process has used."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 

@@ -74,19 +74,24 @@ class Gateway(Ours):
 
     def prepare(self) -> None:
         """Makes the database and a key."""
-        for arguments in (("migrate", "--verbosity", "0"), ("createapikey", "bench", "--quiet")):
-            done = subprocess.run(  # noqa: S603 -- a command of ours
-                [sys.executable, "manage.py", *arguments],
-                cwd=BASE_DIR,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise ServerFailed(f"manage.py {arguments[0]} failed:\n{done.stdout}{done.stderr}")
-        self.headers = {"X-API-Key": done.stdout.strip()}
+        self.run(sys.executable, "manage.py", "migrate", "--verbosity", "0")
+        key = self.run(sys.executable, "manage.py", "createapikey", "bench", "--quiet")
+        self.headers = {"X-API-Key": key.strip()}
+
+    def run(self, *command: str) -> str:
+        """Runs a command of ours on the gateway's settings and returns what it said; raises ServerFailed."""
+        done = subprocess.run(  # noqa: S603 -- a command of ours
+            command,
+            cwd=BASE_DIR,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ServerFailed(f"{' '.join(command[1:3])} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def command(self) -> list[str]:
         """Returns the command of the gateway."""

@@ -6,15 +6,16 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from benchmarks.child import TrialFailed
 from benchmarks.cores import pinned
-from benchmarks.rows import Row
-from benchmarks.servers import OURS, SERVERS, Bare
+from benchmarks.rows import STUB, Row
+from benchmarks.servers import OURS, Bare
 from benchmarks.started import ServerFailed
 from benchmarks.stub_client import StubProcess
-from benchmarks.trial import Loader, TrialFailed
+from benchmarks.trial import Loader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from benchmarks.cases import Case
     from benchmarks.cores import Cores
@@ -24,23 +25,24 @@ if TYPE_CHECKING:
 class Traffic:
     """The servers that are measured, the cases, and what was seen; `notes` says what could not be had."""
 
-    def __init__(self, cases: Sequence[Case], pairs: int, seconds: float) -> None:
+    def __init__(self, cases: Sequence[Case], pairs: int, seconds: float, ours: Collection[str] = OURS) -> None:
         self.cases = cases
         self.pairs = pairs
         self.seconds = seconds
+        self.ours = {*ours, STUB}
         self.rows: list[Row] = []
         self.notes: list[str] = []
 
-    def measure(self, names: Sequence[str], cores: Cores) -> None:
+    def measure(self, made: Mapping[str, Callable[[str], Server]], cores: Cores) -> None:
         """Starts everything and takes all trials; raises ServerFailed or TrialFailed where one of ours is at fault."""
         with ExitStack() as stack:
             with pinned(cores.load):
                 stub = stack.enter_context(StubProcess("--record", "0", "--models", "mistral:latest"))
             loader = stack.enter_context(Loader(stub.pid, cores.load))
             servers: list[Server] = [Bare(stub.url, stub.pid)]
-            for name in names:
+            for name in made:
                 say(f"starting {name} …")
-                if server := self._start(name, stub.url, cores):
+                if server := self._start(name, made[name], stub.url, cores):
                     servers.append(server)
                     stack.callback(server.stop)
             rows = [(Row(case, server.name), server) for case in self.cases for server in servers]
@@ -53,12 +55,12 @@ class Traffic:
                         self._try(row, server, loader)
             self.rows = [row for row, _server in rows if len(row.pairs) == self.pairs]
 
-    def _start(self, name: str, upstream: str, cores: Cores) -> Server | None:
+    def _start(self, name: str, make: Callable[[str], Server], upstream: str, cores: Cores) -> Server | None:
         try:
             with pinned(cores.server):
-                return SERVERS[name](upstream)
+                return make(upstream)
         except ServerFailed as error:
-            if name in OURS:
+            if name in self.ours:
                 raise
             self.note(f"{name} was not measured: {error}")
             return None
@@ -73,7 +75,7 @@ class Traffic:
                 for chunks, request in row.case.requests.items()
             }
         except TrialFailed as error:
-            if server.name in OURS or server.name not in SERVERS:
+            if server.name in self.ours:
                 raise
             self.note(f"{server.name} failed in “{row.case.name}”: {error}")
             return

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from benchmarks.cores import pinned
+from benchmarks.child import Child, TrialFailed
 from benchmarks.meter import ProcessMeter
 
 if TYPE_CHECKING:
     from benchmarks.cases import Request
     from benchmarks.started import Server
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 MICROSECONDS = 1e6
-
-
-class TrialFailed(Exception):
-    """A server gave a wrong answer, or none; its text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +31,12 @@ class Trial:
     other_core: float
 
 
-class Loader:
+class Loader(Child):
     """The process that makes the load, pinned beside the stub; does one trial after the other."""
 
     def __init__(self, stub_pid: int, core: int | None) -> None:
+        super().__init__("benchmarks.load", core)
         self.stub = ProcessMeter(stub_pid)
-        with pinned(core):
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.load"],
-                cwd=BASE_DIR,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.process.terminate()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                pipe.close()
-        self.process.wait()
 
     def run(self, server: Server, request: Request, connections: int, seconds: float) -> Trial:
         """Sends a request over and over for some seconds; raises TrialFailed."""
@@ -75,10 +49,10 @@ class Loader:
             "marks": request.marks,
             "warm_up": request.warm_up,
         }
-        self._check(server, self._ask(json.dumps(job)))
+        self.ask(job, server.name)
         meter = ProcessMeter(server.pid)
         before, stub_before = meter.cpu_seconds(), self.stub.cpu_seconds()
-        found = self._check(server, self._ask("go"))
+        found = self.ask("go", server.name)
         cpu, stub_cpu = meter.cpu_seconds() - before, self.stub.cpu_seconds() - stub_before
         return Trial(
             rate=found["requests"] / found["seconds"],
@@ -90,21 +64,6 @@ class Loader:
             megabytes=meter.megabytes(),
             other_core=(found["load_cpu"] + stub_cpu) / found["seconds"],
         )
-
-    def _ask(self, line: str) -> Any:
-        if not self.process.stdin or not self.process.stdout:
-            raise TrialFailed("the load process has no pipes")
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        said = self.process.stdout.readline()
-        if not said:
-            raise TrialFailed("the load process ended: the lines above say why")
-        return json.loads(said)
-
-    def _check(self, server: Server, said: Any) -> Any:
-        if isinstance(said, dict) and "failure" in said:
-            raise TrialFailed(f"{server.name}: {said['failure']}")
-        return said
 
 
 def bytes_of(server: Server, request: Request) -> bytes:

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.stub import names
+from benchmarks.stub import names, stamps
 from benchmarks.stub.knobs import Knobs, find, words
 from benchmarks.stub.refusal import Refusal
 
@@ -135,6 +135,8 @@ def run(asked: Asked, knobs: Knobs) -> Run:
 
 
 def _tokens(said: list[str], knobs: Knobs) -> Iterator[str]:
+    if knobs.stamp:
+        return itertools.repeat(stamps.BLANK.decode())
     if knobs.multibyte:
         source: Iterator[str] = itertools.cycle(MULTIBYTE)
     elif said:

@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
 
     def tick(self, exchange: Exchange, ready: Ready, index: int, due: float) -> None:
         """Writes one piece and sets the clock for the next."""
-        self.transport.write(ready.pieces[index])
+        self.transport.write(ready.piece(index, due))
         index += 1
         exchange.chunks = min(index, ready.chunks)
         if index == len(ready.pieces):

@@ -26,6 +26,7 @@ class Knobs:
     chunks: int | None = None  # tokens; the words of the last user text, over and over
     size: int = 0  # pads each token to so many characters
     line_mb: int = 0  # one token of so many megabytes
+    stamp: int = 0  # tokens that tell when they were due, if there is an interval; see benchmarks/stub/stamps.py
     multibyte: int = 0  # tokens that split badly: é, 漢, emoji, U+0085, U+2028, quotes, newlines
     thinking: int | None = None  # thinking tokens before the others
     tool: str = ""  # "chunk" or "final": where the tool call is placed
@@ -88,7 +89,7 @@ class Knobs:
 TYPES: dict[str, type[int | float | str]] = {"int": int, "int | None": int, "float": float, "str": str}
 READERS = {field.name: TYPES[str(field.type)] for field in dataclasses.fields(Knobs)}
 DEFAULT = Knobs()
-REPRODUCED = {"chunks", "size", "line_mb", "multibyte", "thinking", "usage", "old", "interval_ms"}
+REPRODUCED = {"chunks", "size", "line_mb", "stamp", "multibyte", "thinking", "usage", "old", "interval_ms"}
 EXTRAORDINARY = tuple(name for name in READERS if name not in REPRODUCED)
 
 

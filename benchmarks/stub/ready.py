@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.stub import wire
+from benchmarks.stub import stamps, wire
 from benchmarks.stub.answer import Whole
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ class Ready:
     pieces: tuple[bytes, ...]
     interval: float
     chunks: int
+    stamped: bool = False
+
+    def piece(self, index: int, due: float) -> bytes:
+        """Returns a piece, with the moment at which it was due where its tokens tell it."""
+        piece = self.pieces[index]
+        return piece.replace(stamps.BLANK, stamps.stamp(due)) if self.stamped else piece
 
 
 def prepare(body: bytes, route: str, reply: Reply) -> Ready:
@@ -34,4 +40,5 @@ def prepare(body: bytes, route: str, reply: Reply) -> Ready:
     pieces = [*chunks, b"".join(map(wire.chunk, answer.ending)) + wire.END]
     pieces[0] = wire.stream_head(answer, ()) + pieces[0]
     interval = reply.knobs.interval_ms / 1000
-    return Ready(body, route, tuple(pieces) if interval else (b"".join(pieces),), interval, len(chunks))
+    sent = tuple(pieces) if interval else (b"".join(pieces),)
+    return Ready(body, route, sent, interval, len(chunks), bool(reply.knobs.stamp and interval))

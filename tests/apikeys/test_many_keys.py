@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import httpx
 import psutil
@@ -18,6 +15,7 @@ import pytest
 from apikeys import keys
 from apikeys.keyring import Entry, KeyRing
 from apikeys.principal import Principal
+from benchmarks.manykeys import fill
 from benchmarks.stub_client import StubProcess
 from tests.apikeys.dialects import ask
 from tests.harness import ADMIN_PASSWORD, GatewayServer, template
@@ -35,33 +33,10 @@ def crowded(stub: StubProcess, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("crowded")
     server = GatewayServer(ollama_url=stub.url, folder=folder)
     shutil.copyfile(template().database, folder / "db.sqlite3")
-    fill(folder / "db.sqlite3")
+    fill(folder / "db.sqlite3", KEYS)
     yield server
     if server.process is not None and server.process.poll() is None:
         server.stop()
-
-
-def fill(path: Path) -> None:
-    """Copies the one key that is there, under other ids."""
-    with closing(sqlite3.connect(path)) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(apikeys_key)")]
-        row = dict(zip(columns, database.execute("SELECT * FROM apikeys_key").fetchone(), strict=True))
-        rows = (
-            {
-                **row,
-                "id": number,
-                "key_id": f"{number:012d}",
-                "label": f"Key {number}",
-                "team": f"team-{number % 50}",
-                "models": ("", "mistral", "mistral,llama3*")[number % 3],
-                "digest": f"{number:064x}",
-            }
-            for number in range(1000, 1000 + KEYS)
-        )
-        names = ", ".join(f'"{name}"' for name in columns)
-        marks = ", ".join(f":{name}" for name in columns)
-        database.executemany(f"INSERT INTO apikeys_key ({names}) VALUES ({marks})", rows)  # noqa: S608 -- our own
-        database.commit()
 
 
 def test_a_start_a_list_and_the_memory(crowded: GatewayServer) -> None:

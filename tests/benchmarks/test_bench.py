@@ -10,13 +10,14 @@ import pytest
 
 from benchmarks import bench, options
 from benchmarks.cases import CASES, FEW, MANY, Case, Request
+from benchmarks.child import TrialFailed
 from benchmarks.cores import Cores, choose, pinned
 from benchmarks.meter import ProcessMeter
 from benchmarks.rows import Row
 from benchmarks.servers import RIVALS, SERVERS, Bare, Floor
 from benchmarks.started import ServerFailed
 from benchmarks.table import cost_cells, costs, figure, ways
-from benchmarks.trial import Loader, Trial, TrialFailed
+from benchmarks.trial import Loader, Trial
 from tests.benchmarks.raw import exchange, split
 
 if TYPE_CHECKING:

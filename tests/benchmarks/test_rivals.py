@@ -80,7 +80,7 @@ def test_what_can_t_be_had_is_said_and_not_guessed(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(environments, "node", nowhere)
     traffic = Traffic([], 1, 0.1)
-    traffic.measure(["Portkey"], Cores(None, None))
+    traffic.measure({"Portkey": Portkey}, Cores(None, None))
     assert traffic.rows == []
     assert traffic.notes == ["Portkey was not measured: Node and npm are not installed"]
 
