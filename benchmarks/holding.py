@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import OPENAI
+from benchmarks.child import TrialFailed
 from benchmarks.cores import pinned
+from benchmarks.rows import STUB
 from benchmarks.servers import Bare, Gateway
-from benchmarks.stalls import Held, Holder, most, patient
+from benchmarks.stalls import Climb, Held, Holder, most
 from benchmarks.started import ServerFailed
 from benchmarks.stub_client import StubProcess
 from benchmarks.table import NOTHING, figure, markdown
@@ -38,22 +40,24 @@ class Holding:
         """Finds the largest numbers of the stub alone and of each server that speaks OpenAI's dialect."""
         with ExitStack() as stack:
             stub, holder = _stub_and_holder(stack, cores)
-            self._search_one(Bare(stub.url, stub.pid), holder)
-            for name, make in made.items():
-                try:
-                    with pinned(cores.server):
-                        server = make(stub.url)
-                except ServerFailed:
-                    continue  # said where requests are measured
-                try:
-                    if server.path(OPENAI):
-                        say(f"how many streams does {name} hold? …")
-                        self._search_one(server, holder)
-                finally:
-                    server.stop()
 
-    def _search_one(self, server: Server, holder: Holder) -> None:
-        self.largest[server.name] = [most(patient(holder, server, rate)) for rate in RATES]
+            def start(make: Callable[[str], Server]) -> Server:
+                with pinned(cores.server):
+                    return make(stub.url)
+
+            makes: dict[str, Callable[[], Server]] = {STUB: lambda: Bare(stub.url, stub.pid)}
+            makes |= {name: partial(start, make) for name, make in made.items()}
+            for name, make in makes.items():
+                say(f"how many streams does {name} hold? …")
+                found = []
+                try:
+                    for rate in RATES:
+                        with Climb(holder, make, rate) as climb:
+                            found.append(most(climb.hold))
+                except (ServerFailed, TrialFailed) as error:
+                    say(str(error))  # the table of requests says it too
+                else:
+                    self.largest[name] = found
 
     def keep_promises(self, pairs: int, cores: Cores) -> None:
         """Holds the promised numbers, each time with a gateway that is new, so that its memory is too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from benchmarks.cases import CHUNK_MARKS, OPENAI, QUESTION, Request, body_of
 from benchmarks.child import Child, TrialFailed
@@ -22,7 +22,9 @@ LONGEST_SECONDS = 150  # that a stream goes on at most
 WHOLE = 0.98  # of the events that were due must have come
 FIRST, MOST = 32, 4096  # the latter takes 16,000 open files in all
 CLOSE = 1.15  # what stalls and what does not may differ by this factor
-TRIES = 2  # times in a row that it must stall to count as stalling
+ROOM = 0.7  # of a core is where the limit is looked for
+LEAP = 8  # times the number that was held is the most that is tried next
+TRIES = 3  # times in a row that it must stall to count as stalling
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +112,49 @@ def most(hold: Callable[[int], Held | None]) -> Held | None:
 
 def next_number(good: int, bad: int, best: Held | None) -> int:
     """Guesses from the core's load where the limit is, then halves what is between."""
-    if bad > MOST:
-        busy = max(best.cpu, best.other_core) if best else 1.0
-        return min(MOST, max(2 * good, int(min(8 * good, 0.8 * good / max(busy, 0.01)))))
+    if bad > MOST and best:
+        busy = max(best.cpu, best.other_core, ROOM / LEAP)
+        return min(MOST, int(good * max(CLOSE, ROOM / busy)) + 1)
     return max(1, (good + bad) // 2)
 
 
-def patient(holder: Holder, server: Server, rate: float) -> Callable[[int], Held | None]:
-    """Returns a `hold` that gives a number a second chance: what the machine does may be to blame."""
-    holder.begin(server, rate)
+class Climb:
+    """Holds more and more streams of a server; what is fewer than before gets a new one.
 
-    def hold(streams: int) -> Held | None:
+    Not every server ends its own request when a client leaves: what is left would go on and on behind it.
+    """
+
+    def __init__(self, holder: Holder, make: Callable[[], Server], rate: float) -> None:
+        self.holder = holder
+        self.make = make
+        self.rate = rate
+        self.server: Server | None = None
+        self.tried = MOST + 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.server:
+            self.server.stop()
+
+    def hold(self, streams: int) -> Held | None:
+        """Holds so many, with more than one chance: what the machine does may be to blame for a stall."""
+        if streams < self.tried:
+            self._renew()
+        self.tried = streams
         for _ in range(TRIES):
             try:
-                held = holder.hold(streams)
+                held = self.holder.hold(streams)
             except TrialFailed:
-                holder.begin(server, rate)
-                continue
+                break
             if not held.stalls:
                 return held
+        self.tried = MOST + 1
         return None
 
-    return hold
+    def _renew(self) -> None:
+        if self.server:
+            self.server.stop()
+        self.server = self.make()
+        self.holder.begin(self.server, self.rate)

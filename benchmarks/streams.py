@@ -23,6 +23,7 @@ from benchmarks.stub import stamps
 
 OPENED_A_SECOND = 500  # slow enough that opening does not hold up what is open
 SETTLE_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
 MICROSECONDS = 1e6
 CUT = len(stamps.BLANK) - 1  # so many bytes may be the beginning of a stamp
 
@@ -79,13 +80,15 @@ class Streams:
         for reader in self.readers[count:]:
             reader.transport.abort()
         del self.readers[count:]
+        missing = max(0, count - len(self.readers))
         started = loop.time()
-        for number in range(count - len(self.readers)):
-            await asyncio.sleep(max(0.0, started + number / OPENED_A_SECOND - loop.time()))
-            _transport, reader = await loop.create_connection(
-                lambda: Reader(self.request, self.late), self.address.hostname, self.address.port
-            )
-            self.readers.append(reader)
+        async with asyncio.timeout(missing / OPENED_A_SECOND + PATIENCE_SECONDS):
+            for number in range(missing):
+                await asyncio.sleep(max(0.0, started + number / OPENED_A_SECOND - loop.time()))
+                _transport, reader = await loop.create_connection(
+                    lambda: Reader(self.request, self.late), self.address.hostname, self.address.port
+                )
+                self.readers.append(reader)
         await asyncio.sleep(SETTLE_SECONDS)
         self._check()
 

@@ -39,6 +39,7 @@ def floor(stub: StubProcess) -> Iterator[Floor]:
 def test_the_bench_prints_a_row_for_each_server_and_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench.main(["--quick", "--servers", "floor", "--pairs", "1", "--seconds", "0.05", "--output", str(tmp_path)])
     said = capsys.readouterr().out
+    assert not (tmp_path / "plot.svg").exists()  # its cases were not measured
     assert (tmp_path / "table.md").read_text() == said
     table = said.partition("\n\n")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()][2:]
@@ -69,6 +70,15 @@ def test_the_quick_run_needs_no_rival_and_the_usual_one_has_all() -> None:
     assert options.parse(["--quick"]).servers == ["floor", "gateway"]
     assert options.parse([]).servers == list(SERVERS)
     assert set(RIVALS) < set(SERVERS)
+
+
+def test_parts_can_be_chosen() -> None:
+    assert options.parse([]).parts == list(options.USUAL)
+    assert options.parse(["--quick"]).parts == options.parse(["--cases", "1 MB"]).parts == ["requests"]
+    assert options.parse(["--full"]).parts == list(options.PARTS)
+    assert options.parse(["--parts", "growth,streams"]).parts == ["growth", "streams"]
+    with pytest.raises(SystemExit):
+        options.parse(["--parts", "nope"])
 
 
 def test_each_run_has_the_cases_of_the_smaller_ones() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.harness import BASE_DIR
 
 FOLDER = BASE_DIR / "requirements"
-NAMES = ("base", "dev", "postgres", "engine", "clients", "rival-litellm", "rival-ollaguard")
+NAMES = ("base", "dev", "postgres", "engine", "clients", "rival-litellm", "rival-ollaguard", "profile")
 
 
 def pins(name: str) -> dict[str, str]:
