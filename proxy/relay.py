@@ -10,8 +10,9 @@ from django.http import StreamingHttpResponse
 
 from proxy.call import DONE, FAILED, LENGTH, NEVER
 from proxy.dialects.frames import FrameTooLong
-from proxy.exceptions import UpstreamBroke, UpstreamRefusal, UpstreamTimeout
+from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamRefusal, UpstreamTimeout
 from proxy.upstream import BROKEN
+from usage.metrics import metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -140,6 +141,8 @@ class Relay:
 
     def fail(self, refusal: Refusal, ended: str = FAILED) -> bytes:
         """Ends the stream with an error event, and returns it."""
+        if isinstance(refusal, UpstreamError):
+            metrics.fail(refusal.kind)
         self.finish(ended)
         return self.reader.error_event(self.route.surface, refusal, self.call.request_id)
 

@@ -87,6 +87,17 @@ def test_a_call_is_in_the_metrics(make_gateway: Callable[..., GatewayServer]) ->
     assert not any(server.key[7:19] in line for line in lines)
 
 
+def test_a_failure_of_ollama_is_counted_once_wherever_in_the_answer_it_comes(
+    make_gateway: Callable[..., GatewayServer],
+) -> None:
+    server = make_gateway(METRICS_ADDRESSES="127.0.0.1")
+    for knob in ("status=500", "error_after=2", "eof_after=2", "die_after=0"):
+        ask(server, server.key, prompt=f"one two three [[{knob}]]", stream=True)
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    failures = [line for line in lines if line.startswith("ollama_gateway_upstream_errors_total{")]
+    assert sum(int(line.split()[1]) for line in failures) == 4
+
+
 def test_a_stop_leaves_nothing_in_the_journal(make_gateway: Callable[..., GatewayServer]) -> None:
     server = make_gateway()
     ask(server, server.key)
