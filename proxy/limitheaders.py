@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from usage.ledger import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
@@ -29,15 +30,11 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance]
     rooms = [(one, *ledger.room(one)) for one in ledger.known(allowances) if one.dimension in FAMILIES]
     if not rooms:
         return {}
-    policies = [
-        f'"{one.dimension}";q={one.amount}' + (f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else "")
-        for one, _, _ in rooms
-    ]
     states = [
         f'"{one.dimension}";r={left}' + (f";t={math.ceil(reset)}" if reset != math.inf else "")
         for one, left, reset in rooms
     ]
-    headers = {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(states)}
+    headers = {"RateLimit-Policy": policy(tuple(one for one, _, _ in rooms)), "RateLimit": ", ".join(states)}
     tightest: dict[str, tuple[int, Allowance, float]] = {}
     for one, left, reset in rooms:
         family = FAMILIES[one.dimension]
@@ -56,6 +53,15 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance]
                 when = datetime.fromtimestamp(math.ceil(ledger.clock.time() + reset), UTC)
                 headers[f"{prefix}-reset"] = when.isoformat().replace("+00:00", "Z")
     return headers
+
+
+@lru_cache(maxsize=1024)
+def policy(allowances: tuple[Allowance, ...]) -> str:
+    """Writes what the limits are; it is the same for each answer to a key."""
+    return ", ".join(
+        f'"{one.dimension}";q={one.amount}' + (f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else "")
+        for one in allowances
+    )
 
 
 def go_duration(seconds: float) -> str:

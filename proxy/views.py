@@ -55,7 +55,6 @@ class RelayView(AsyncAPIView):
         response = await SERVE[route.kind](call, route, request)
         if route.surface.id_header:
             response.headers[route.surface.id_header] = call.request_id
-        add_limits(response, call)
         return response
 
     def error_response(self, error: Exception) -> HttpResponse:
@@ -75,24 +74,18 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
         headers.setdefault("x-should-retry", "false")
     if surface.id_header:
         headers[surface.id_header] = call.request_id
-    response = HttpResponse(
+    return HttpResponse(
         surface.error(refusal, call.request_id),
         status=refusal.status_code,
         content_type="application/json",
         headers=headers,
     )
-    add_limits(response, call)
-    return response
 
 
-def add_limits(response: HttpResponseBase, call: Call) -> None:
-    """Says in an answer what the limits of its key are, and what is left of them."""
-    if call.principal is None:
-        return
-    allowances = running.allowances.of(call.principal)
-    if allowances:
-        for name, value in limit_headers(running.ledger, allowances, call.dialect).items():
-            response.headers[name] = value
+def limits_said(call: Call) -> Mapping[str, str]:
+    """Returns the headers of an answer that say what the limits of its key are, and what is left of them."""
+    allowances = running.allowances.of(call.principal) if call.principal is not None else ()
+    return limit_headers(running.ledger, allowances, call.dialect) if allowances else {}
 
 
 def is_final(refusal: Refusal) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from usage.portions import Pace
 
 MINUTE = 60.0
+DAY_SECONDS = 86_400
 # A tokens-a-minute limit lets a sixth of its amount through at once, and the rest evenly: in any minute no more than
 # seven sixths of it are admitted.
 BURST_SECONDS = 10.0
@@ -123,35 +126,37 @@ class Account:
         )
 
 
-def day_of(now: float) -> str:
-    """Returns the UTC day of a time, as `2026-11-23`."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+class Calendar(NamedTuple):
+    """A UTC day as `2026-11-23`, its month as `2026-11`, and when the next of each begins, in epoch seconds."""
+
+    day: str
+    month: str
+    tomorrow: float
+    next_month: float
 
 
-def month_of(now: float) -> str:
-    """Returns the UTC month of a time, as `2026-11`."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m")
+@lru_cache(maxsize=4)
+def calendar(days: int) -> Calendar:
+    """Returns the calendar of the day that is so many days after the epoch; a call asks for it a dozen times."""
+    today = datetime.fromtimestamp(days * DAY_SECONDS, UTC)
+    next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return Calendar(
+        f"{today:%Y-%m-%d}", f"{today:%Y-%m}", (today + timedelta(days=1)).timestamp(), next_month.timestamp()
+    )
 
 
-def seconds_to_tomorrow(now: float) -> float:
-    """Returns how long the UTC day still takes."""
-    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (today + timedelta(days=1)).timestamp() - now
-
-
-def seconds_to_next_month(now: float) -> float:
-    """Returns how long the UTC month still takes."""
-    first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1).timestamp() - now
+def calendar_of(now: float) -> Calendar:
+    """Returns the calendar of a time's day."""
+    return calendar(int(now // DAY_SECONDS))
 
 
 def period(budget: str, now: float) -> str:
     """Returns the present period of a budget, `tokens_per_day` or the like; "" for one of all time."""
     match budget:
         case "tokens_per_day":
-            return day_of(now)
+            return calendar_of(now).day
         case "tokens_per_month":
-            return month_of(now)
+            return calendar_of(now).month
     return ""
 
 
@@ -159,7 +164,7 @@ def resets(budget: str, now: float) -> float:
     """Returns in how many seconds a budget, `tokens_per_day` or the like, begins anew; infinity for never."""
     match budget:
         case "tokens_per_day":
-            return seconds_to_tomorrow(now)
+            return calendar_of(now).tomorrow - now
         case "tokens_per_month":
-            return seconds_to_next_month(now)
+            return calendar_of(now).next_month - now
     return float("inf")
