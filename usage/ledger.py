@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage.portions import portion
-from usage.windows import Account, Budget, period, resets
+from usage.windows import REFUSALS, Account, Budget, period, resets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,9 +26,6 @@ DAY, MONTH, TOTAL = "tokens_per_day", "tokens_per_month", "tokens_total"
 OUTPUT = "output_tokens"
 DIMENSIONS = (REQUESTS, TOKENS, CONCURRENCY, DAY, MONTH, TOTAL, OUTPUT)
 BUDGETS = (DAY, MONTH, TOTAL)
-
-# Refused requests have a window of their own, this many times the limit: Retry-After stays true for the limit itself.
-REFUSALS = 10
 
 
 class Allowance(NamedTuple):
@@ -61,6 +58,10 @@ class Clock(NamedTuple):
 
     monotonic: Callable[[], float] = time.monotonic
     time: Callable[[], float] = time.time
+
+
+# What an allowance stands on.
+Found = tuple[Allowance, Account, Budget | None]
 
 
 class Ledger:
@@ -100,37 +101,37 @@ class Ledger:
         """
         held = tuple(allowances)
         now, wall = self.clock.monotonic(), self.clock.time()
+        found = self.found(held, wall)
         ceiling = min((one.amount for one in held if one.dimension == OUTPUT), default=None)
         cap = ceiling if cap is None else (cap if ceiling is None else min(cap, ceiling))
         least = prompt + (cap != 0)
-        lefts = [self.budget(one, wall).left(one.amount) - prompt for one in held if one.dimension in BUDGETS]
+        lefts = [budget.left(one.amount) - prompt for one, _, budget in found if budget is not None]
         output, cap = portion(cap, min(lefts, default=None), self.step, metered=metered)
-        for one in held:
-            wait = self.wait(one, least, prompt + min(output, self.step), now, wall)
+        tokens = prompt + min(output, self.step)
+        for one, account, budget in found:
+            if budget is None:
+                wait = account.wait(one.dimension, one.amount, tokens, now)
+            elif budget.spent + least > one.amount:
+                wait = resets(one.dimension, wall)
+            else:
+                wait = 0.0 if budget.left(one.amount) >= least else account.pace.wait()
             if wait > 0:
                 self.refuse(held, now)
-                raise Exhausted(one, wait, spent=self.is_spent(one, least, wall))
-        return Reservation(self, held, prompt, output, cap, now)
+                spent = budget is not None and budget.spent + least > one.amount
+                raise Exhausted(one, wait, spent=spent)
+        return Reservation(self, found, prompt, output, cap, now)
 
-    def wait(self, one: Allowance, least: int, tokens: int, now: float, wall: float) -> float:
-        """Returns in how many seconds an allowance has room for `tokens`, or a budget for the `least`; 0.0 for now."""
-        account, limit = self.account(one.subject), one.amount
-        if one.dimension in BUDGETS:
-            if self.is_spent(one, least, wall):
-                return resets(one.dimension, wall)
-            return 0.0 if self.budget(one, wall).left(limit) >= least else account.pace.wait()
-        match one.dimension:
-            case "requests_per_minute":
-                return max(account.requests.wait(limit, now), account.refusals.wait(limit * REFUSALS, now))
-            case "tokens_per_minute":
-                return account.tokens.wait(limit, tokens, now)
-            case "concurrency":
-                return 0.0 if account.running < limit else account.pace.wait()
-        return 0.0
-
-    def is_spent(self, one: Allowance, least: int, wall: float) -> bool:
-        """Tells whether an allowance is a budget that would not have room for `least` though all calls had ended."""
-        return one.dimension in BUDGETS and self.budget(one, wall).spent + least > one.amount
+    def found(self, held: tuple[Allowance, ...], wall: float) -> list[Found]:
+        """Returns each allowance with its account, and with its budget where it is one, in its present period."""
+        found: list[Found] = []
+        for one in held:
+            account = self.accounts.get(one.subject) or self.account(one.subject)
+            budget = None
+            if one.dimension in BUDGETS:
+                budget = account.budgets[one.dimension]
+                budget.turn(period(one.dimension, wall))
+            found.append((one, account, budget))
+        return found
 
     def refuse(self, held: tuple[Allowance, ...], now: float) -> None:
         """Counts a refusal where requests are counted, up to what counts at all."""
@@ -179,10 +180,10 @@ class Reservation:
     __slots__ = ("cap", "held", "ledger", "output", "prompt", "rated", "settled", "taken_at")
 
     def __init__(  # noqa: PLR0913 -- made in one place
-        self, ledger: Ledger, held: tuple[Allowance, ...], prompt: int, output: int, cap: int | None, now: float
+        self, ledger: Ledger, found: list[Found], prompt: int, output: int, cap: int | None, now: float
     ) -> None:
         self.ledger = ledger
-        self.held = held
+        self.held = tuple(one for one, _, _ in found)
         self.prompt = prompt
         self.output = output
         self.cap = cap
@@ -190,13 +191,11 @@ class Reservation:
         self.settled = False
         # A rate is owed for what was said; it need not be kept for all that an answer in one piece may say.
         self.rated = prompt + min(output, ledger.step)
-        self.promise(self.tokens, self.rated)
-        for one in held:
-            account = ledger.account(one.subject)
-            if one.dimension == REQUESTS:
-                account.requests.take(now)
-            elif one.dimension == CONCURRENCY:
-                account.running += 1
+        for one, account, budget in found:
+            if budget is not None:
+                budget.promised += prompt + output
+            else:
+                account.take(one.dimension, one.amount, self.rated, now)
 
     @property
     def tokens(self) -> int:
@@ -236,15 +235,14 @@ class Reservation:
         if self.settled:
             return
         self.settled = True
-        self.promise(tokens - self.tokens, tokens - self.rated)
-        ledger, wall = self.ledger, self.ledger.clock.time()
-        took = ledger.clock.monotonic() - self.taken_at
-        for one in self.held:
-            account = ledger.account(one.subject)
-            account.pace.note(took)
-            if one.dimension in BUDGETS:
-                budget = ledger.budget(one, wall)
-                budget.promised -= tokens
+        ledger = self.ledger
+        now = ledger.clock.monotonic()
+        for one, account, budget in ledger.found(self.held, ledger.clock.time()):
+            account.pace.note(now - self.taken_at)
+            if budget is not None:
+                budget.promised -= self.tokens
                 budget.spent += tokens
+            elif one.dimension == TOKENS:
+                account.tokens.take(one.amount, tokens - self.rated, now)
             elif one.dimension == CONCURRENCY:
                 account.running -= 1

@@ -15,6 +15,8 @@ DAY_SECONDS = 86_400
 # A tokens-a-minute limit lets a sixth of its amount through at once, and the rest evenly: in any minute no more than
 # seven sixths of it are admitted.
 BURST_SECONDS = 10.0
+# Refused requests have a window of their own, this many times the limit: Retry-After stays true for the limit itself.
+REFUSALS = 10
 
 
 class SlidingMinute:
@@ -113,6 +115,27 @@ class Account:
     running: int = 0
     pace: Pace = field(default_factory=Pace)
     budgets: defaultdict[str, Budget] = field(default_factory=lambda: defaultdict(Budget))
+
+    def wait(self, dimension: str, limit: int, tokens: int, now: float) -> float:
+        """Returns in how many seconds a limit that is no budget has room for a call of so many tokens; 0.0 for now."""
+        match dimension:
+            case "requests_per_minute":
+                return max(self.requests.wait(limit, now), self.refusals.wait(limit * REFUSALS, now))
+            case "tokens_per_minute":
+                return self.tokens.wait(limit, tokens, now)
+            case "concurrency":
+                return 0.0 if self.running < limit else self.pace.wait()
+        return 0.0
+
+    def take(self, dimension: str, limit: int, tokens: int, now: float) -> None:
+        """Counts a call of so many tokens in a limit that is no budget."""
+        match dimension:
+            case "requests_per_minute":
+                self.requests.take(now)
+            case "tokens_per_minute":
+                self.tokens.take(limit, tokens, now)
+            case "concurrency":
+                self.running += 1
 
     def is_idle(self, now: float, wall: float) -> bool:
         """Tells whether nothing runs, nothing of the last minute counts any more, and no budget is touched."""
