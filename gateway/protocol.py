@@ -38,16 +38,14 @@ class BadFraming(Exception):
 class CappedProtocol(AheadProtocol):
     """Caps the size of a request's head and the time it may take, and drops readers that stopped reading.
 
-    uvicorn has no such bounds (0.54).  The timers below run only for heads that come in pieces, for writes that are
-    stuck and for bodies that nobody wants: an ordinary request sets none.
+    uvicorn has no such bounds (0.54).  An ordinary request sets none of the timers below.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.head_limit: int = settings.ENV.MAX_HEADER_BYTES
         self.pause: float = settings.ENV.CLIENT_TIMEOUT
-        self.head_bytes = 0
-        self.field_bytes = 0
+        self.head_bytes = self.field_bytes = 0
         self.coding: bytes | None = None
         self.in_head = True
         self.in_trailers = False
