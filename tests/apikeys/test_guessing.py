@@ -23,7 +23,7 @@ class WatchedFeed:
 
     def __init__(self) -> None:
         self.waited = 0
-        self.lost = False
+        self.unsure = False
         self.outage = 0.0
 
     async def refreshed(self) -> bool:
