@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 # Between two parts of a chore, in seconds: others want the database, too.
-PAUSE = 0.1
+PAUSE = 0.25
 RETRY_SECONDS = 15.0
 STOP_SECONDS = 1.0
 

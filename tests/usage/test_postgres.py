@@ -66,3 +66,9 @@ def test_an_outage_loses_nothing_and_counts_nothing_twice(server: GatewayServer,
     said = report(server, secret)["total"]
     assert (said["requests"], said["lost"]) == (21, 0)
     assert server.log().count("The account can't be brought into the database") == 1
+
+
+def test_old_records_are_pruned(server: GatewayServer) -> None:
+    ana, _ = issue(server, "Ana")
+    store(server, *({"key": ana} for _ in range(40)))
+    assert server.manage("pruneusage", "--days", "1").stdout.startswith("40 records")
