@@ -82,10 +82,12 @@ class Clamps:
 
 def drop(payload: dict[str, Any], names: Iterable[str]) -> list[str]:
     """Drops fields that are set; returns what was dropped, for people."""
-    dropped = [name for name in names if payload.get(name) is not None]
-    for name in dropped:
-        del payload[name]
-    return [f"{name} dropped" for name in dropped]
+    changed = []
+    for name in names:
+        if payload.get(name) is not None:
+            del payload[name]
+            changed.append(f"{name} dropped")
+    return changed
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

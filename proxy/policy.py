@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from proxy.names import ModelName
     from proxy.shapes import Shape
 
-# The fields of all kinds of requests that name a model.
-MODEL_FIELDS = ("model", "source", "destination", "from")
 # Tools that Ollama runs itself, by asking its cloud.
 CLOUD_TOOLS = ("web_search", "web_fetch")
 
@@ -94,12 +92,15 @@ def decide(
     CloudRefused.
     """
     one_name(payload)
-    check_lengths(shape, payload)
-    asked = ("model" in shape.struct.names and payload.get("model")) or ""
-    said = {name: payload[name] for name in MODEL_FIELDS if name in shape.struct.names and payload.get(name)}
-    if asked:
-        payload["model"] = policy.resolve(asked)
-    names = [permitted(payload[name], text, principal, policy, remote) for name, text in said.items()]
+    asked, names = "", []
+    for name in shape.struct.models:
+        said = payload.get(name)
+        if not said:
+            continue
+        check_length(said)
+        if name == "model":
+            asked, payload["model"] = said, policy.resolve(said)
+        names.append(permitted(payload[name], said, principal, policy, remote))
     check_cloud_fields(payload, policy)
     ask = Ask(
         payload=payload, model=asked, target=payload.get("model") or "", canonical=names[0].short if names else ""
@@ -129,12 +130,10 @@ def one_name(payload: dict[str, Any]) -> None:
     payload["model"] = legacy
 
 
-def check_lengths(shape: Shape, payload: dict[str, Any]) -> None:
+def check_length(text: Any) -> None:
     """Raises BadBody for a name that is too long to be one, before it is kept or written anywhere."""
-    for name in MODEL_FIELDS:
-        text = payload.get(name)
-        if name in shape.struct.names and isinstance(text, str) and len(text) > MAX_NAME:
-            raise BadBody(f"{text[:80]!r}… is no model name: it is too long.")
+    if isinstance(text, str) and len(text) > MAX_NAME:
+        raise BadBody(f"{text[:80]!r}… is no model name: it is too long.")
 
 
 def permitted(text: Any, said: Any, principal: Principal, policy: Policy, remote: Collection[str]) -> ModelName:

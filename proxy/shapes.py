@@ -42,9 +42,11 @@ class Shape:
     def check(self, payload: dict[str, Any]) -> None:
         """Raises BadBody with the first thing that is wrong; null counts as absent, as it does for Ollama."""
         self.struct.check(payload)
-        for name, types in self.types.items():
-            value = payload.get(name)
-            if value is not None and (not isinstance(value, types) or (types == (int,) and isinstance(value, bool))):
+        for name, value in payload.items():
+            types = self.types.get(name)
+            if types is None or value is None:
+                continue
+            if not isinstance(value, types) or (types == (int,) and isinstance(value, bool)):
                 raise BadBody(f"{name!r} must be {' or '.join(TYPE_NAMES[kind] for kind in types)}.")
         for name in self.required:
             if payload.get(name) is None:

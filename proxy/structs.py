@@ -14,6 +14,9 @@ from proxy.exceptions import BadBody
 # The long s and the Kelvin sign are the two characters beyond ASCII that fold onto an ASCII letter.
 FOLDS = str.maketrans({"\u017f": "s", "\u212a": "k"})
 
+# The fields of all kinds of requests that name a model.
+MODEL_FIELDS = ("model", "source", "destination", "from")
+
 
 def fold(key: str) -> str:
     """Returns a key as Go's decoder compares it."""
@@ -23,22 +26,23 @@ def fold(key: str) -> str:
 class Struct:
     """A Go struct: its plain keys, and its keys that hold structs themselves or arrays of them."""
 
-    __slots__ = ("inner", "names")
+    __slots__ = ("inner", "models", "names")
 
     def __init__(self, plain: str, **inner: Struct) -> None:
         self.names = frozenset(plain.split()) | frozenset(inner)
+        self.models = tuple(name for name in MODEL_FIELDS if name in self.names)  # the keys that name a model
         self.inner = inner
 
     def check(self, value: dict[str, Any], where: str = "") -> None:
         """Raises BadBody for a key in `value`, at any depth, that folds onto a known one without being it."""
-        for key in value.keys() - self.names:
-            if fold(key) in self.names:
+        for key in value:
+            if key not in self.names and fold(key) in self.names:
                 raise BadBody(f"{where}{key[:40]!r} would be read as {fold(key)!r}: spell it so.")
-        for name in value.keys() & self.inner.keys():
-            inner = value[name]
+        for name, struct in self.inner.items():
+            inner = value.get(name)
             for item in inner if isinstance(inner, list) else (inner,):
                 if isinstance(item, dict):
-                    self.inner[name].check(item, f"{where}{name}: ")
+                    struct.check(item, f"{where}{name}: ")
 
 
 FUNCTION = Struct("name description parameters arguments index strict")
