@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.started import Server
 
 CONNECTIONS = 16
-PAUSE_SECONDS = 0.05  # between two requests of a connection, on average
+PAUSE_SECONDS = 0.1  # between two requests of a connection, on average
 WARM_UP = 0.2  # of the time, in which caches and pools fill
 SAMPLES_A_MINUTE = 30
 HEADINGS = ("minutes", "requests", "memory at first MB", "at last MB", "slope KB a minute", "flat")
