@@ -13,8 +13,8 @@ KEY = "sk-bench"
 class LiteLLM(StartedOnPort):
     """One worker on uvloop, production mode, errors alone logged.
 
-    It reaches the stub by its `openai/` provider, which only passes on what is OpenAI's already; `ollama_chat/` would
-    translate every chunk from Ollama's dialect and costs more.
+    It reaches the stub by `ollama_chat/`, the way to an Ollama that its documentation recommends. By `openai/`, with
+    nothing to translate, a request cost 15 % more here and a chunk the same.
     """
 
     name = "LiteLLM"
@@ -26,7 +26,7 @@ class LiteLLM(StartedOnPort):
         super().prepare()
         self.headers = {"Authorization": f"Bearer {KEY}"}
         self.commands = environments.python("rival-litellm")
-        parameters = {"model": "openai/mistral", "api_base": f"{self.upstream}/v1", "api_key": "none"}
+        parameters = {"model": "ollama_chat/mistral", "api_base": self.upstream}
         configuration = {
             "model_list": [{"model_name": "mistral", "litellm_params": parameters}],
             "general_settings": {"master_key": KEY, "disable_spend_logs": True, "disable_error_logs": True},

@@ -44,7 +44,7 @@ def test_litellm_runs_one_worker_with_a_key_and_without_logs(made: LiteLLM) -> N
     configuration = json.loads((made.folder / "config.yaml").read_text())
     assert configuration["general_settings"]["master_key"] in made.headers["Authorization"]
     (model,) = configuration["model_list"]
-    assert model["litellm_params"]["api_base"] == f"{UPSTREAM}/v1"
+    assert model["litellm_params"] == {"model": "ollama_chat/mistral", "api_base": UPSTREAM}
     assert made.environment()["LITELLM_LOG"] == "ERROR"
     assert (made.path(OPENAI), made.path("generate")) == (OPENAI, None)
 
