@@ -197,7 +197,8 @@ class Variables(BaseSettings):
     REDIS_GRACE: Seconds = Field(
         default=2,
         ge=0,
-        description="Seconds that calls of limited keys wait for a Redis that is away before they are answered 503",
+        description="Seconds that calls of limited keys wait for a Redis that is away before they are answered 503; "
+        "a quarter at least",
     )
     JOURNAL_DIR: Path = Field(
         default=Path("journal"), description="Folder of the account's journal, beside manage.py unless absolute"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -21,10 +22,11 @@ from proxy.turns import Turns
 from proxy.upstream import Upstream, connect
 from usage.allowances import Allowances
 from usage.journal import Journal
-from usage.ledger import Ledger
+from usage.ledger import Ledger, Unavailable
 from usage.sole import NotSole, Sole
 
 if TYPE_CHECKING:
+    from apikeys.principal import Principal
     from gateway.env import Env
     from proxy.sharing import SharedDoor, SharedTurns
     from usage.shared.ledger import SharedLedger
@@ -34,6 +36,10 @@ log = logging.getLogger("gateway")
 
 # A request makes some hundred objects, nearly all freed without the collector's help.
 GC_THRESHOLDS = (20_000, 20, 50)
+
+
+# Half a millisecond's work.
+TIDY_ACCOUNTS = 500
 
 
 class Running:
@@ -53,6 +59,7 @@ class Running:
         self.sole = Sole(env.journal_dir)
         self.ledger: Ledger | SharedLedger
         self.shared: SharedLedger | None = None
+        self.tidying: asyncio.Task[None] | None = None
         self.turns: Turns | SharedTurns
         self.door: Door | SharedDoor
         must_account = env.JOURNAL_FULL == "refuse"
@@ -84,15 +91,32 @@ class Running:
         self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
         await asyncio.to_thread(feed.start)
         live.start(settings.ENV.MAX_CALL_SECONDS)
+        if isinstance(self.ledger, Ledger):
+            self.tidying = asyncio.create_task(self.tidy(self.ledger))
         key_watch.start()
         # What is there now stays: the collector need not look at it again and again, nor as often as by default.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
 
+    async def look(self, principal: Principal) -> None:
+        """Hears what is left of a key's limits where several processes share them, if that can be heard."""
+        held = self.allowances.of(principal)
+        if held and self.shared is not None:
+            with suppress(Unavailable):
+                await self.shared.look(held)
+
+    async def tidy(self, ledger: Ledger) -> None:
+        """Drops accounts that hold nothing any more, some of them every second."""
+        while True:
+            await asyncio.sleep(1)
+            ledger.tidy(TIDY_ACCOUNTS)
+
     async def close(self) -> None:
         """Lets go of everything."""
         live.stop()
+        if self.tidying is not None:
+            self.tidying.cancel()
         key_watch.stop()
         await self.upstream.aclose()
         await asyncio.to_thread(feed.stop)

@@ -55,6 +55,8 @@ class RelayView(AsyncAPIView):
         response = await SERVE[route.kind](call, route, request)
         if route.surface.id_header:
             response.headers[route.surface.id_header] = call.request_id
+        if running.shared is not None and call.admission is None:
+            await running.look(request.user)
         return response
 
     def error_response(self, error: Exception) -> HttpResponse:

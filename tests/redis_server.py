@@ -42,7 +42,9 @@ class RedisServer:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(lambda: b"PONG" in self.say("PING"), 20, (self.folder / "log").read_text)
+        wait_until(
+            lambda: any(word in self.say("PING") for word in (b"PONG", b"NOAUTH")), 20, (self.folder / "log").read_text
+        )
         return self
 
     def stop(self, number: int = signal.SIGKILL) -> None:

@@ -8,11 +8,42 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.redis_server import RedisServer, binary
-from usage.ledger import Ledger
+from usage.ledger import Allowance, Ledger
 from usage.shared.ledger import SharedLedger, shared_ledger
 from usage.shared.link import Sums
 
 STEP = 256
+NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+
+
+class Watch:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        """Returns its time."""
+        return self.now
+
+
+async def left(ledger: SharedLedger, one: Allowance) -> int:
+    """Returns what is left of an allowance, as Redis says."""
+    await ledger.look([one])
+    return ledger.room(one)[0]
+
+
+def die(ledger: SharedLedger) -> None:
+    """Ends a process without order."""
+    for task in ledger.messages._tasks:
+        task.cancel()
+    ledger.messages.grace = 0
+
+
+async def look_for_the_dead(ledger: SharedLedger) -> None:
+    """Has a process do what it does every few seconds."""
+    ledger.messages._beat_due = 0
+    await ledger.look(())
 
 
 @pytest.fixture(scope="session")

@@ -270,6 +270,49 @@ def test_what_was_spent_before_the_start_counts(ledger: Ledger) -> None:
     assert ledger.reserve([key(DAY, 1000)], 10, None).cap == 40
 
 
+def test_an_account_that_holds_nothing_is_dropped_and_no_other(ledger: Ledger, watch: Watch) -> None:
+    ledger.reserve([key(REQUESTS, 10, "key:asked")], 1, None).settle(2)
+    ledger.reserve([key(CONCURRENCY, 10, "key:runs")], 1, None)
+    ledger.reserve([key(DAY, 1000, "key:holds")], 1, None)
+    ledger.reserve([key(DAY, 1000, "key:spent")], 1, None).settle(2)
+    ledger.reserve([key(TOTAL, 1000, "key:spent in all")], 1, None).settle(2)
+    ledger.reserve([key(TOKENS, 60, "key:owes")], 100, 1).settle(101)
+    ledger.room(key(DAY, 1000, "key:looked at"))
+
+    def left() -> set[str]:
+        for _ in range(4):
+            ledger.tidy(2)
+        return {subject.removeprefix("key:") for subject in ledger.accounts}
+
+    assert left() == {"asked", "runs", "holds", "spent", "spent in all", "owes"}
+    watch.now += 61
+    assert left() == {"runs", "holds", "spent", "spent in all", "owes"}
+    watch.now += 60
+    assert left() == {"runs", "holds", "spent", "spent in all"}
+    watch.now += 86_400
+    assert left() == {"runs", "holds", "spent in all"}
+
+
+@given(st.lists(st.tuples(st.floats(0, 90), st.integers(0, 5), st.integers(1, 60)), max_size=60))
+def test_dropping_accounts_loses_nothing(deeds: list[tuple[float, int, int]]) -> None:
+    watch = Watch()
+    tidy, untouched = Ledger(STEP, watch.clock()), Ledger(STEP, watch.clock())
+    for pause, number, tokens in deeds:
+        watch.now += pause
+        subject = f"key:{number}"
+        held = [key(REQUESTS, 2, subject), key(TOKENS, 60, subject), key(DAY, 500, subject), key(TOTAL, 2000, subject)]
+        said = []
+        for one in (tidy, untouched):
+            try:
+                reservation = one.reserve(held, tokens, tokens)
+                reservation.settle(2 * tokens)
+                said.append((reservation.output, [one.room(limit) for limit in held]))
+            except Exhausted as exhausted:
+                said.append((exhausted.wait, exhausted.allowance))
+        assert said[0] == said[1]
+        tidy.tidy(3)
+
+
 def end(held: Reservation, prompt: int, tokens: int, metered: bool) -> int:
     """Plays a call that wants to say so many tokens; returns what it cost."""
     said = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # So many rooms are remembered; then all are forgotten, and heard anew with the next calls.
 MOST_HEARD = 20_000
-# A grace of nothing still leaves an answer the time to come, in seconds.
+# Without any grace an answer still has the time to come, in seconds.
 LEAST_PATIENCE = 0.25
 DRAIN_SECONDS = 3.0
 
@@ -28,8 +28,8 @@ Heard = dict[tuple[str, str], tuple[int, float]]
 
 def shared_ledger(url: str, grace: float, step: int, process: str) -> SharedLedger:
     """Returns the ledger of a process; nothing is asked before it is started."""
-    link = Link(url, max(grace, LEAST_PATIENCE), process)
-    return SharedLedger(Messages(link, grace, step))
+    patience = max(grace, LEAST_PATIENCE)
+    return SharedLedger(Messages(Link(url, patience, process), patience, step))
 
 
 class SharedLedger:
