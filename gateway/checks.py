@@ -20,7 +20,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Reports what can't be meant, or is dangerous, in this combination of settings."""
     env: Env = settings.ENV
-    return [*exposure(env), *production(env), *upstream(env)]
+    return [*exposure(env), *production(env), *upstream(env), *sharing(env)]
 
 
 def exposure(env: Env) -> Iterator[CheckMessage]:
@@ -79,6 +79,25 @@ def upstream(env: Env) -> Iterator[CheckMessage]:
             "OLLAMA_CA has no effect: OLLAMA_URL is not an https:// address.",
             hint="Use an https:// address in OLLAMA_URL, or remove OLLAMA_CA.",
             id="gateway.W006",
+        )
+
+
+def sharing(env: Env) -> Iterator[CheckMessage]:
+    """Looks at how several processes share limits."""
+    if not env.REDIS_URL:
+        return
+    url = urlsplit(env.REDIS_URL)
+    if url.scheme == "redis" and url.password and not is_loopback(url.hostname or ""):
+        yield Warning(
+            "REDIS_URL sends its password in plain text.",
+            hint="Use rediss://, unless the network to Redis is yours alone.",
+            id="gateway.W007",
+        )
+    if env.LIMITS == "per-process":
+        yield Warning(
+            "LIMITS=per-process has no effect: REDIS_URL lets all processes count together.",
+            hint="Remove one of the two.",
+            id="gateway.W008",
         )
 
 

@@ -15,6 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from gateway.env import BASE_DIR
 
 PRIVATE = 0o600
+MIGRATING = 7_316_201  # any number that no other program on that database locks
 
 
 def prepare(say: Callable[[str], None]) -> None:
@@ -26,7 +27,7 @@ def prepare(say: Callable[[str], None]) -> None:
         create_private(Path(connection.settings_dict["NAME"]))
     if not missing_migrations():
         return
-    with locked(folder()):
+    with locked(folder()), locked_for_all():
         missing = missing_migrations()
         if missing:
             say(f"Preparing the database ({missing} steps) …")
@@ -57,6 +58,20 @@ def folder() -> Path:
     if connection.vendor == "sqlite":
         return Path(connection.settings_dict["NAME"]).parent
     return BASE_DIR
+
+
+@contextmanager
+def locked_for_all() -> Iterator[None]:
+    """Keeps starts on other machines waiting as well, where they use one PostgreSQL."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
 
 
 @contextmanager

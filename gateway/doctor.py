@@ -41,6 +41,7 @@ def examine() -> Iterator[Finding]:
     yield from secrets(env)
     yield from combinations(env)
     yield from database()
+    yield from shared_limits(env)
     yield from upstream(env)
 
 
@@ -126,6 +127,25 @@ def people_and_keys() -> Iterator[Finding]:
         yield Finding("ok", "keys", f"{usable} in use")
     else:
         yield Finding("warn", "keys", "no usable key, so every request is refused: `manage.py createapikey LABEL`")
+
+
+def shared_limits(env: Env) -> Iterator[Finding]:
+    """Asks the Redis that shares limits, if one does, who it is and whether it forgets."""
+    if not env.REDIS_URL:
+        return
+    from usage.shared.look import examine as ask
+
+    found = ask(env.REDIS_URL, max(env.REDIS_GRACE, 1))
+    if found.problem:
+        yield Finding("fail", "Redis", f"it can't be used ({found.problem}): start it, or correct REDIS_URL")
+        return
+    yield Finding("ok", "Redis", f"version {found.version}, shares the limits of all processes")
+    if found.forgets:
+        yield Finding(
+            "warn",
+            "Redis",
+            f"maxmemory-policy is {found.policy}, so it may drop what was counted: set it to noeviction",
+        )
 
 
 def upstream(env: Env) -> Iterator[Finding]:

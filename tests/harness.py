@@ -97,6 +97,11 @@ class GatewayServer:
         """The port that it listens on."""
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def host(self) -> str:
+        """The address that it listens on."""
+        return self.url.rpartition(":")[0].removeprefix("http://").strip("[]")
+
     def start(self, *arguments: str) -> Self:
         """Starts the process and waits until it accepts connections; raises AssertionError with its log if it ends."""
         self._said_before = len(self.log())

@@ -57,6 +57,16 @@ def test_debug_is_told_where_others_see_it(monkeypatch: pytest.MonkeyPatch) -> N
     assert ids(monkeypatch, DEBUG=True, HOST="0.0.0.0", APP_ENV="production") == ["gateway.W003"]
 
 
+def test_a_password_for_redis_in_plain_text_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ids(monkeypatch, REDIS_URL="redis://:secret@cache.example.org/0") == ["gateway.W007"]
+    assert ids(monkeypatch, REDIS_URL="rediss://:secret@cache.example.org/0") == []
+    assert ids(monkeypatch, REDIS_URL="redis://:secret@127.0.0.1/0") == []
+
+
+def test_limits_that_are_shared_and_not_shared_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ids(monkeypatch, REDIS_URL="redis://127.0.0.1/0", LIMITS="per-process") == ["gateway.W008"]
+
+
 def test_any_host_is_told_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ids(monkeypatch, ALLOWED_HOSTS=["*"], APP_ENV="production") == ["gateway.W004"]
     assert ids(monkeypatch, ALLOWED_HOSTS=["*"]) == []

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.stub_client import StubProcess
 from tests.harness import SECRETS, GatewayServer
+from tests.redis_server import RedisServer, binary
 
 
 def findings(
@@ -42,6 +43,33 @@ def test_an_ollama_that_is_not_there_fails(tmp_path: Path) -> None:
     assert found["Ollama"][0] == "fail"
     assert "Connection refused" in found["Ollama"][1]
     assert "start Ollama there, or set OLLAMA_URL" in found["Ollama"][1]
+
+
+def test_a_redis_that_is_not_there_fails(tmp_path: Path, stub: StubProcess) -> None:
+    code, found = findings(tmp_path, stub.url, OLLAMA_MODEL="stub", REDIS_URL="redis://:hunter2@127.0.0.1:9/0")
+    assert code == 1
+    assert found["Redis"] == ("fail", "it can't be used (ConnectionError): start it, or correct REDIS_URL")
+
+
+@pytest.mark.skipif(binary() is None, reason="neither valkey-server nor redis-server is installed here")
+@pytest.mark.parametrize(
+    ("options", "level", "text"),
+    [
+        ((), "ok", "shares the limits of all processes"),
+        (("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"), "warn", "set it to noeviction"),
+    ],
+)
+def test_the_redis_that_shares_limits_is_looked_at(
+    tmp_path: Path, stub: StubProcess, options: tuple[str, ...], level: str, text: str
+) -> None:
+    redis = RedisServer(*options)
+    try:
+        redis.start()
+        _, found = findings(tmp_path, stub.url, OLLAMA_MODEL="stub", REDIS_URL=redis.url())
+    finally:
+        redis.remove()
+    assert found["Redis"][0] == level
+    assert text in found["Redis"][1]
 
 
 def test_an_ollama_that_never_answers_fails(tmp_path: Path) -> None:

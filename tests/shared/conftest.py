@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from itertools import cycle
+from typing import Any
 
 import pytest
 
+from tests.harness import GatewayServer
 from tests.redis_server import RedisServer, binary
 from usage.ledger import Allowance, Ledger
 from usage.shared.ledger import SharedLedger, shared_ledger
@@ -92,3 +95,13 @@ async def ledger_on(
         yield ledger
     finally:
         await ledger.stop()
+
+
+def gateways(stack: ExitStack, number: int, ollama: str, redis: str, **settings: Any) -> list[GatewayServer]:
+    """Starts gateways on two addresses that share a database, a journal's folder and a Redis."""
+    made: list[GatewayServer] = []
+    for address, _ in zip(cycle(("127.0.0.1", "127.0.0.2")), range(number), strict=False):
+        same = {name: made[0].settings[name] for name in ("DATABASE_URL", "JOURNAL_DIR")} if made else {}
+        given = {"REDIS_URL": redis, "HOST": address, "ALLOWED_HOSTS": "*", **same, **settings}
+        made.append(stack.enter_context(GatewayServer(ollama_url=ollama, **given)))
+    return made

@@ -158,7 +158,7 @@ class Wire:
 @asynccontextmanager
 async def wire(server: GatewayServer) -> AsyncIterator[Wire]:
     """Connects, and leaves in the end."""
-    found = Wire(*await asyncio.open_connection("127.0.0.1", server.port, limit=2**22))
+    found = Wire(*await asyncio.open_connection(server.host, server.port, limit=2**22))
     try:
         yield found
     finally:

@@ -232,14 +232,18 @@ class Messages:
             return
         self.living = max(1, int(said.get("living") or 1))
         if said.get("buried"):
-            log.warning("%d calls of a process that was not heard of any more are charged as reserved.", said["buried"])
+            log.warning("A process was not heard of any more: %d reservations are charged as they are.", said["buried"])
         for operation, answer in zip(operations, answers, strict=True):
             operation.answer(answer)
 
     def _say_away(self) -> None:
         if not self._said_away:
             self._said_away = True
-            log.error("Redis is away (%s): calls of keys with limits are refused. See REDIS_URL.", self._reason)
+            log.error(
+                "Redis is away (%s): keys with limits are refused, and each process lets its share of MAX_IN_FLIGHT "
+                "through. See REDIS_URL.",
+                self._reason,
+            )
 
     def _returned(self) -> None:
         self._asking_since = None
