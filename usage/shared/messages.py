@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from usage.ledger import BUDGETS, Unavailable
 from usage.shared.link import Away, Renewed
+from usage.shared.operation import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,37 +31,6 @@ JOURNAL_LAG = 2.0
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5)  # before another attempt
 
 log = logging.getLogger("gateway.limits")
-
-
-class Operation:
-    """One thing to be done there; `late` is called when it was done though nobody waits for it any more."""
-
-    __slots__ = ("at", "coming", "late", "what")
-
-    def __init__(
-        self, what: list[Any], coming: asyncio.Future[Any] | None = None, late: Callable[[], None] | None = None
-    ) -> None:
-        self.what = what
-        self.coming = coming
-        self.late = late
-        self.at = monotonic()
-
-    @property
-    def given_up(self) -> bool:
-        """Tells whether somebody asked and waits no more."""
-        return self.coming is not None and self.coming.done()
-
-    def answer(self, said: Any) -> None:
-        """Hands the answer over."""
-        if self.coming is not None and not self.coming.done():
-            self.coming.set_result(said)
-        elif self.late is not None:
-            self.late()
-
-    def fail(self) -> None:
-        """Tells who waits that no answer comes in time."""
-        if self.coming is not None and not self.coming.done():
-            self.coming.set_exception(Unavailable())
 
 
 class Listener(Protocol):
