@@ -27,20 +27,21 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance]
     `RateLimit` and `RateLimit-Policy` are the IETF draft's, `x-ratelimit-*` OpenAI's, `anthropic-ratelimit-*`
     Anthropic's.
     """
-    rooms = [(one, *ledger.room(one)) for one in ledger.known(allowances) if one.dimension in FAMILIES]
-    if not rooms:
+    said, states = [], []
+    tightest: dict[str, tuple[Allowance, int, float]] = {}
+    for room in ledger.rooms(allowances):
+        one, left, reset = room
+        family = FAMILIES.get(one.dimension)
+        if family is None:
+            continue
+        said.append(one)
+        states.append(f'"{one.dimension}";r={left}' + (f";t={math.ceil(reset)}" if reset != math.inf else ""))
+        if family not in tightest or left < tightest[family][1]:
+            tightest[family] = room
+    if not said:
         return {}
-    states = [
-        f'"{one.dimension}";r={left}' + (f";t={math.ceil(reset)}" if reset != math.inf else "")
-        for one, left, reset in rooms
-    ]
-    headers = {"RateLimit-Policy": policy(tuple(one for one, _, _ in rooms)), "RateLimit": ", ".join(states)}
-    tightest: dict[str, tuple[int, Allowance, float]] = {}
-    for one, left, reset in rooms:
-        family = FAMILIES[one.dimension]
-        if family not in tightest or left < tightest[family][0]:
-            tightest[family] = (left, one, reset)
-    for family, (left, one, reset) in tightest.items():
+    headers = {"RateLimit-Policy": policy(tuple(said)), "RateLimit": ", ".join(states)}
+    for family, (one, left, reset) in tightest.items():
         headers[f"x-ratelimit-limit-{family}"] = str(one.amount)
         headers[f"x-ratelimit-remaining-{family}"] = str(left)
         if reset != math.inf:

@@ -121,7 +121,7 @@ class Ledger:
                 raise Exhausted(one, wait, spent=spent)
         return Reservation(self, found, prompt, output, cap, now)
 
-    def found(self, held: tuple[Allowance, ...], wall: float) -> list[Found]:
+    def found(self, held: Iterable[Allowance], wall: float) -> list[Found]:
         """Returns each allowance with its account, and with its budget where it is one, in its present period."""
         found: list[Found] = []
         for one in held:
@@ -153,25 +153,20 @@ class Ledger:
         for (subject, dimension), tokens in spent.items():
             self.budget(Allowance(subject, dimension, 0), wall).spent += tokens
 
-    def known(self, allowances: Iterable[Allowance]) -> Iterable[Allowance]:
-        """Returns the allowances whose room is known here: all."""
-        return allowances
+    def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[Allowance, int, float]]:
+        """Returns how much of each allowance is left, and in how many seconds it is whole again."""
+        now, wall = self.clock.monotonic(), self.clock.time()
+        return [
+            (one, *account.room(one.dimension, one.amount, now))
+            if budget is None
+            else (one, max(0, budget.left(one.amount)), resets(one.dimension, wall))
+            for one, account, budget in self.found(allowances, wall)
+        ]
 
     def room(self, one: Allowance) -> tuple[int, float]:
-        """Returns how much of an allowance is left, and in how many seconds it is whole again."""
-        account, now, wall = self.account(one.subject), self.clock.monotonic(), self.clock.time()
-        if one.dimension in BUDGETS:
-            return max(0, self.budget(one, wall).left(one.amount)), resets(one.dimension, wall)
-        match one.dimension:
-            case "requests_per_minute":
-                left = account.requests.left(one.amount, now)
-                times = account.requests.times
-                return left, (times[-1] + 60 - now) if times else 0.0
-            case "tokens_per_minute":
-                return account.tokens.left(one.amount, now), max(0.0, account.tokens.due - now)
-            case "concurrency":
-                return max(0, one.amount - account.running), 0.0
-        return one.amount, 0.0
+        """Returns the same of one allowance."""
+        ((_, left, whole_in),) = self.rooms((one,))
+        return left, whole_in
 
 
 class Reservation:

@@ -127,6 +127,18 @@ class Account:
                 return 0.0 if self.running < limit else self.pace.wait()
         return 0.0
 
+    def room(self, dimension: str, limit: int, now: float) -> tuple[int, float]:
+        """Returns how much of a limit that is no budget is left, and in how many seconds it is whole again."""
+        match dimension:
+            case "requests_per_minute":
+                left, times = self.requests.left(limit, now), self.requests.times
+                return left, (times[-1] + MINUTE - now) if times else 0.0
+            case "tokens_per_minute":
+                return self.tokens.left(limit, now), max(0.0, self.tokens.due - now)
+            case "concurrency":
+                return max(0, limit - self.running), 0.0
+        return limit, 0.0
+
     def take(self, dimension: str, limit: int, tokens: int, now: float) -> None:
         """Counts a call of so many tokens in a limit that is no budget."""
         match dimension:
@@ -175,12 +187,9 @@ def calendar_of(now: float) -> Calendar:
 
 def period(budget: str, now: float) -> str:
     """Returns the present period of a budget, `tokens_per_day` or the like; "" for one of all time."""
-    match budget:
-        case "tokens_per_day":
-            return calendar_of(now).day
-        case "tokens_per_month":
-            return calendar_of(now).month
-    return ""
+    if budget == "tokens_per_day":
+        return calendar_of(now).day
+    return calendar_of(now).month if budget == "tokens_per_month" else ""
 
 
 def resets(budget: str, now: float) -> float:
