@@ -108,6 +108,7 @@ class Gateway(Ours):
             "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite3'}",
             "OLLAMA_URL": self.upstream,
             "ENGINE": "off",
+            "SHUTDOWN_GRACE": "1",
             "JOURNAL_DIR": str(self.folder / "journal"),
             "PYTHONUNBUFFERED": "1",
             **OUT_OF_REACH,

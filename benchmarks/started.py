@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
-STOP_SECONDS = 30
+STOP_SECONDS = 3  # streams that are open are no reason to wait
 POLL_SECONDS = 0.02
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 

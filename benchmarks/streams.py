@@ -24,6 +24,7 @@ from benchmarks.stub import stamps
 OPENED_A_SECOND = 500  # slow enough that opening does not hold up what is open
 SETTLE_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
+POLL_SECONDS = 0.1
 MICROSECONDS = 1e6
 CUT = len(stamps.BLANK) - 1  # so many bytes may be the beginning of a stamp
 
@@ -89,6 +90,10 @@ class Streams:
                     lambda: Reader(self.request, self.late), self.address.hostname, self.address.port
                 )
                 self.readers.append(reader)
+        # Some servers open streams more slowly than they serve them.
+        patient = loop.time() + PATIENCE_SECONDS
+        while loop.time() < patient and not all(reader.began for reader in self.readers):  # noqa: ASYNC110 -- costs least
+            await asyncio.sleep(POLL_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)
         self._check()
 
