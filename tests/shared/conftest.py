@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from itertools import cycle
@@ -36,11 +37,13 @@ async def left(ledger: SharedLedger, one: Allowance) -> int:
     return ledger.room(one)[0]
 
 
-def die(ledger: SharedLedger) -> None:
-    """Ends a process without order."""
+async def die(ledger: SharedLedger) -> None:
+    """Ends a process without order; it is not closed in order later."""
     for task in ledger.messages._tasks:
         task.cancel()
-    ledger.messages.grace = 0
+    await asyncio.gather(*ledger.messages._tasks, return_exceptions=True)
+    await ledger.messages.link.close()
+    ledger.stop = ledger.messages.link.close  # type: ignore[method-assign]  # nothing is left to be told
 
 
 async def look_for_the_dead(ledger: SharedLedger) -> None:
