@@ -99,7 +99,9 @@ def test_the_representation_hides_the_secret() -> None:
     assert KEY.id in repr(KEY)
 
 
-@pytest.mark.parametrize("typed", [KEY.id, KEY.text, KEY.text[:-3], f"ollama_{KEY.id}_"])
+@pytest.mark.parametrize(
+    "typed", [KEY.id, KEY.text, KEY.text[:-3], f"ollama_{KEY.id}_"], ids=["an id", "a key", "half a key", "a beginning"]
+)
 def test_an_id_is_found_in_what_people_type(typed: str) -> None:
     assert keys.find_id(typed) == KEY.id
 
