@@ -73,6 +73,11 @@ class AheadProtocol(DecliningProtocol):
         if self.pipeline:
             self.hold(len(body), self.pipeline[1][0] if len(self.pipeline) > 1 else self.running)
 
+    def on_message_complete(self) -> None:
+        """Goes on reading behind a whole body: uvicorn stops at a large one until the application asks for more."""
+        super().on_message_complete()
+        self.flow.resume_reading()
+
     def hold(self, size: int, before: RequestResponseCycle | None) -> None:
         """Counts what came for a request that waits behind `before`; raises TooFarAhead when it can't be held."""
         self.sizes[0] += size

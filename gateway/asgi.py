@@ -61,8 +61,10 @@ class Lifespan:
 
     async def close(self) -> None:
         """Closes the lane, then the account that it wrote."""
-        await running.close()
-        self.app.lane.report.flush()
+        try:
+            await running.close()
+        finally:
+            self.app.lane.report.flush()
         await asyncio.to_thread(self.accounting.close)
 
 

@@ -84,7 +84,7 @@ class PeopleRequest:
         self.size += len(message.get("body", b""))
         self.whole = not message.get("more_body", False)
         if self.size > PEOPLE_BODY_LIMIT:
-            raise BodyTooLarge(PEOPLE_BODY_LIMIT)
+            raise BodyTooLarge(PEOPLE_BODY_LIMIT, "for what is no request to a model")
         return message
 
     async def send(self, message: Message) -> None:

@@ -107,14 +107,14 @@ def error_body(refusal: Refusal) -> bytes:
     return orjson.dumps({"error": refusal.kind, "message": f"{refusal.message}{refusal.hint}"})
 
 
-def error_response(error: BaseException, context: Any = None) -> HttpResponse:  # noqa: ARG001 -- DRF passes a context
+def error_response(error: BaseException, context: Any = None) -> HttpResponse:
     """Answers an exception in the gateway's own shape; DRF's EXCEPTION_HANDLER."""
     refusal = refusal_of(error)
+    headers = dict(refusal.headers)
+    if isinstance(error, exceptions.MethodNotAllowed) and isinstance(context, dict):
+        headers["Allow"] = ", ".join(context["view"].allowed_methods)
     return HttpResponse(
-        error_body(refusal),
-        status=refusal.status_code,
-        content_type="application/json",
-        headers=dict(refusal.headers),
+        error_body(refusal), status=refusal.status_code, content_type="application/json", headers=headers
     )
 
 

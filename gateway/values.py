@@ -38,6 +38,14 @@ def ollama_url(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rstrip(':')}{path}"
 
 
+def bearer_token(value: str) -> str:
+    """Insists on what can stand in a header."""
+    token = value.strip()
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ValueError("a token of visible ASCII characters, without spaces or line breaks")
+    return token
+
+
 def listen_address(value: str) -> str:
     """Insists on an IP address or a host name, and takes the brackets off an IPv6 address."""
     bare = value.removeprefix("[").removesuffix("]")
@@ -147,6 +155,7 @@ def origins(value: list[str]) -> list[str]:
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_commas)]
 OllamaURL = Annotated[str, AfterValidator(ollama_url)]
+BearerToken = Annotated[str, AfterValidator(bearer_token)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 DatabaseURL = Annotated[str, AfterValidator(database_url)]
 RedisURL = Annotated[str, AfterValidator(redis_url)]

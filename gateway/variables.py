@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.values import (
     Aliases,
+    BearerToken,
     CertificateFile,
     CommaList,
     DatabaseURL,
@@ -42,7 +43,7 @@ class Variables(BaseSettings):
         description="Address of your Ollama, an http:// or https:// URL; unset means http://localhost:11434, "
         "or the demo engine when nothing answers there",
     )
-    OLLAMA_API_KEY: str | None = Field(
+    OLLAMA_API_KEY: BearerToken | None = Field(
         default=None, description="Bearer token that a hosted Ollama asks of the gateway"
     )
     OLLAMA_CA: CertificateFile | None = Field(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy.caps import cap_of, set_cap
 from proxy.exceptions import JournalFull, OverLimit
 from proxy.lines import admitted_line, ended_line
+from proxy.speed import speed
 from usage.ledger import Exhausted
 
 if TYPE_CHECKING:
@@ -49,11 +51,13 @@ class Entrance:
 
     def enter(self, call: Call, route: Route, asked: Ask, reservation: Reservation | SharedReservation | None) -> None:
         """Lets a call in on what is reserved for it."""
+        most = asked_cap(route, asked)
         if reservation is not None and route.shape.cap:
             cap = reservation.cap
-            if cap is not None and cap != asked_cap(route, asked):
+            if cap is not None and cap != most:
                 asked.changed.append(set_cap(asked.payload, route.shape.cap, cap))
-        call.admission = Admission(self.journal, reservation, self.addresses)
+                most = cap
+        call.admission = Admission(self.journal, reservation, self.addresses, most)
         self.journal.append(admitted_line(call, call.admission))
 
 
@@ -96,12 +100,19 @@ def asked_cap(route: Route, asked: Ask) -> int | None:
 class Admission:
     """One call's stay: what it holds of its limits, and its place in the journal."""
 
-    __slots__ = ("addresses", "call_id", "journal", "reservation")
+    __slots__ = ("addresses", "call_id", "journal", "most", "reservation")
 
-    def __init__(self, journal: Journal, reservation: Reservation | SharedReservation | None, addresses: str) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        reservation: Reservation | SharedReservation | None,
+        addresses: str,
+        most: int | None,
+    ) -> None:
         self.journal = journal
         self.reservation = reservation
         self.addresses = addresses
+        self.most = most  # tokens that the answer may have; None for any
         self.call_id = f"{random.getrandbits(96):024x}"
 
     @property
@@ -113,9 +124,16 @@ class Admission:
         """Asks for more; returns whether there was any, or what is to be awaited for that."""
         return self.reservation is None or self.reservation.extend()
 
+    def unheard(self, call: Call) -> int:
+        """Returns about how many tokens Ollama has written of an answer in one piece that never came."""
+        tokens = speed.tokens_in(monotonic() - call.started - call.outcome.wait)
+        return tokens if self.most is None else min(tokens, self.most)
+
     def settle(self, call: Call) -> None:
         """Charges what the call cost, and writes its last line."""
         usage = call.outcome.usage
+        if usage.eval_duration and usage.completion_tokens:
+            speed.note(usage.completion_tokens, usage.eval_duration)
         if self.reservation is not None:
             self.reservation.settle((usage.prompt_tokens or 0) + (usage.completion_tokens or 0))
         self.journal.append(ended_line(call, self))

@@ -205,7 +205,7 @@ class Call:
             self.admission.settle(self)
 
     def estimate(self) -> None:
-        """Fills in what the call cost where Ollama did not come to say it: about a token a frame."""
+        """Fills in what the call cost where Ollama did not say it: about a token a frame, or what time allows."""
         outcome = self.outcome
         if self.reader is not None and outcome.usage.prompt_tokens is None:
             outcome.usage = self.reader.usage  # it may have come to the counts before the call broke off
@@ -214,5 +214,8 @@ class Call:
         if outcome.ended in (REFUSED, FAILED) and self.reader is None:
             return  # nothing was generated
         outcome.usage.prompt_tokens = self.facts.prompt_estimate
-        outcome.usage.completion_tokens = self.reader.events if self.reader is not None else 0
+        if self.reader is not None:
+            outcome.usage.completion_tokens = self.reader.events
+        else:
+            outcome.usage.completion_tokens = self.admission.unheard(self) if self.admission is not None else 0
         outcome.usage.estimated = True

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 # Ollama's own API has the cap among its options.
 OPTION = "num_predict"
+
+# The names that caps have in all dialects, and in what may stand in an Ollama's place.
+NAMES = (OPTION, "n_predict", "max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
+@cache
+def foreign(field: str) -> tuple[str, ...]:
+    """Returns the fields that are caps elsewhere: where Ollama reads `field`, something else may still obey them."""
+    return tuple(name for name in NAMES if name != field)
 
 
 def cap_of(payload: dict[str, Any], field: str | None) -> int | None:

@@ -54,10 +54,8 @@ class BodyTimeout(Refusal):
 class BodyTooLarge(Refusal):
     """The body is larger than the limit, in bytes."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            413, f"The request body is larger than {limit} bytes, the limit here (MAX_BODY_BYTES, or this key's own)."
-        )
+    def __init__(self, limit: int, why: str = "MAX_BODY_BYTES, or this key's own") -> None:
+        super().__init__(413, f"The request body is larger than {limit} bytes, the limit here ({why}).")
 
 
 class EncodedBody(Refusal):
@@ -142,7 +140,11 @@ class NoRoute(Refusal):
     """Nothing lives at the path."""
 
     def __init__(self) -> None:
-        super().__init__(404, "Nothing lives at this path. GET /api/info lists the endpoints, /docs explains them.")
+        super().__init__(
+            404,
+            "Nothing lives at this path. GET /api/info lists the endpoints, /docs explains them. The base URL of "
+            "Ollama's and Anthropic's clients is this server's address, that of OpenAI's has /v1 behind it.",
+        )
 
 
 class NoMethod(Refusal):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxy import strictjson
+from proxy.caps import foreign
 from proxy.clamps import Clamps, drop, seconds_of
 from proxy.estimate import characters, tokens_of
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
@@ -111,9 +112,11 @@ def decide(
     check_batch(shape, payload, policy)
     if "stream_options" in shape.types:
         speak_openai(ask)
+    if shape.cap is not None:
+        ask.changed = drop(payload, foreign(shape.cap))
     if "manage" not in principal.scopes:
         ask.unload = bool(asked) and asks_to_unload(shape, payload)
-        ask.changed = drop(payload, shape.privileged) + policy.clamps.apply(payload)
+        ask.changed += drop(payload, shape.privileged) + policy.clamps.apply(payload)
         ask.changed += policy.clamps.cap(payload, shape.cap)
     ask.prompt_estimate = tokens_of(sum(characters(payload.get(name)) for name in shape.texts))
     return ask

@@ -23,6 +23,12 @@ PREFIXES: tuple[tuple[str, Surface], ...] = (
     ("/api/", NATIVE),
     ("/v1/messages", ANTHROPIC),
     ("/v1/", OPENAI),
+    # Where OpenAI's clients come whose base URL lacks its `/v1`: they show no other shape of error.
+    ("/chat/completions", OPENAI),
+    ("/completions", OPENAI),
+    ("/embeddings", OPENAI),
+    ("/models", OPENAI),
+    ("/responses", OPENAI),
 )
 
 

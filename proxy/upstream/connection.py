@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 # Larger than any head of Ollama's, small enough to hold.
 MAX_HEAD_BYTES = 64 * 2**10
-# Headers that say where a body ends; without them it ends with its connection.
-FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 # A small body travels in one piece with its head.
 SMALL = 64 * 2**10
+# A connection that was used so short a time ago, in seconds, is not looked at before it is used again.
+FRESH = 0.01
 INFORMATIONAL, SWITCHING = range(100, 200), 101
 
 
@@ -44,6 +45,7 @@ class Connection(asyncio.Protocol):
         self.interim = False  # the head that is being read is none of the answer's
         self.framed = False
         self.is_lost = False
+        self.aborted = False
         self.upload: asyncio.Task[None] | None = None
         self.writable: asyncio.Future[None] | None = None
 
@@ -92,6 +94,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes the connection at once, which stops Ollama's work."""
+        self.aborted = True
         self.transport.abort()
 
     def give_up(self, exchange: Exchange, why: str) -> None:
@@ -99,6 +102,16 @@ class Connection(asyncio.Protocol):
         self.exchange = None
         exchange.fail(httpx.RemoteProtocolError(why))
         self.abort()
+
+    def is_fresh(self) -> bool:
+        """Tells whether a free connection has nothing to say; it may have been closed without the loop knowing yet."""
+        if self.transport.is_closing():
+            return False
+        if self.loop.time() - self.idle_since < FRESH:
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP)
+        return not poll.poll(0)
 
     def pause_reading(self) -> None:
         """Takes no more bytes for now."""
@@ -142,7 +155,8 @@ class Connection(asyncio.Protocol):
             self.upload.cancel()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            if exc is None and exchange.status and not self.framed:
+            # Without a word on where it ends, an answer ends with its connection, if Ollama ended that.
+            if exc is None and not self.aborted and exchange.status and not self.framed:
                 exchange.end()
             else:
                 exchange.fail(httpx.ReadError("connection lost"))
@@ -168,8 +182,11 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Notes whether the body's end is announced."""
         self.field_bytes += len(name) + len(value)
-        if name.lower() in FRAMING:
-            self.framed = True
+        match name.lower():
+            case b"content-length":
+                self.framed = True
+            case b"transfer-encoding":
+                self.framed = value.strip().lower() == b"chunked"
 
     def on_headers_complete(self) -> None:
         """Takes the status; an interim answer (RFC 9110, 15.2) is none."""
@@ -178,7 +195,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             return
         self.interim = status in INFORMATIONAL
-        if status == SWITCHING or self.field_bytes > MAX_HEAD_BYTES:
+        if status == SWITCHING or (self.interim and self.framed) or self.field_bytes > MAX_HEAD_BYTES:
             self.give_up(exchange, "not a head that Ollama would send")
         elif not self.interim:
             exchange.status = status
@@ -203,7 +220,9 @@ class Connection(asyncio.Protocol):
         if exchange.size > HIGH_WATER:
             self.resume_reading()
         exchange.end()
-        if reusable and self.upload is None and not self.is_lost:
+        if self.upload is not None or self.transport.get_write_buffer_size():
+            self.abort()  # it answered before it had heard all, and may never take the rest
+        elif reusable and not self.is_lost:
             self.freed(self)
         else:
             self.transport.close()

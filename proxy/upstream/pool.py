@@ -51,8 +51,9 @@ class Pool:
         """Returns a free connection, or a new one; raises httpx.ConnectError and httpx.ConnectTimeout."""
         while self.free:
             connection = self.free.pop()
-            if not connection.transport.is_closing():
+            if connection.is_fresh():
                 return connection
+            connection.abort()
         try:
             async with asyncio.timeout(self.connect_timeout):
                 return await self.connect()

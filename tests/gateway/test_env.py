@@ -55,6 +55,13 @@ def test_the_env_file_of_the_node_program_is_understood(tmp_path: Path) -> None:
     assert (env.OLLAMA_URL, env.PORT, env.production) == ("http://localhost:11434", 8100, True)
 
 
+@pytest.mark.parametrize("value", ["one two", "one\r\nX-Evil: 1", "schlüssel"])
+def test_a_token_that_can_stand_in_no_header_is_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(SettingError, match="visible ASCII characters") as raised:
+        read_with("OLLAMA_API_KEY", value)
+    assert value not in str(raised.value)
+
+
 def test_app_env_wins_over_node_env(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_ENV", "production")
     monkeypatch.setenv("APP_ENV", "development")

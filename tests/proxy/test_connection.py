@@ -28,10 +28,14 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent = b""
+        self.unsent = 0
         self.did: list[str] = []
 
     def write(self, data: bytes) -> None:
         self.sent += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def is_closing(self) -> bool:
         return "close" in self.did or "abort" in self.did
@@ -136,9 +140,10 @@ def test_what_came_before_a_failure_can_still_be_read() -> None:
         b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 104 Odd\r\nContent-Length: 5\r\n\r\nEVIL!" + SIZED,
         b"garbage\r\n\r\n",
     ],
-    ids=["a long head", "half a long head", "nothing but interim answers", "a switch", "two lengths", "garbage"],
+    ids=["a long head", "half of one", "only interim answers", "a switch", "two lengths", "an interim body", "garbage"],
 )
 def test_what_is_no_answer_ends_the_connection(answer: bytes) -> None:
     async def scenario() -> None:
@@ -251,8 +256,33 @@ def test_an_early_answer_to_an_upload_is_heard_and_the_connection_ends_with_it()
         await asyncio.sleep(0)
         heard.hear(SIZED)
         assert await heard.exchange.head() == 200
-        assert heard.wire.did == ["close"]
+        # It may never take the rest of the body, so nobody waits for that.
+        assert heard.wire.did == ["abort"]
         heard.connection.connection_lost(None)
+
+    run(scenario())
+
+
+def test_an_early_answer_to_a_body_that_is_not_all_sent_ends_the_connection() -> None:
+    async def scenario() -> None:
+        heard = Heard()
+        heard.wire.unsent = 1_000_000
+        heard.hear(SIZED)
+        assert (await heard.all()).startswith(SAID)
+        assert heard.left == []
+        assert heard.wire.did == ["abort"]
+
+    run(scenario())
+
+
+def test_what_we_end_ourselves_is_not_whole() -> None:
+    async def scenario() -> None:
+        heard = Heard().hear(b"HTTP/1.0 200 OK\r\n\r\nhello")
+        heard.connection.abort()
+        heard.connection.connection_lost(None)
+        assert await heard.exchange.read() == b"hello"
+        with pytest.raises(httpx.ReadError):
+            await heard.exchange.read()
 
     run(scenario())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +71,16 @@ def waits_for_the_rest_of_a_whole_answer(client: Client, stub: StubProcess) -> N
     stub.wait_for(StubProcess.under_way)
 
 
+def has_sent_a_large_body_behind_its_head(client: Client, stub: StubProcess) -> None:
+    """As SDKs do: the server waits for the body when all of it comes, which is where uvicorn stops to read."""
+    body = json.dumps({"prompt": "[[hang=1]]" + "x " * 50_000}).encode()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 2**20)
+    client.ask(GENERATE, b"", Content_Length=str(len(body)))
+    time.sleep(0.1)
+    client.send(body)
+    stub.wait_for(StubProcess.under_way)
+
+
 MOMENTS = [
     waits_for_the_first_byte,
     has_the_head_alone,
@@ -78,6 +90,7 @@ MOMENTS = [
     stopped_reading,
     waits_for_a_whole_answer,
     waits_for_the_rest_of_a_whole_answer,
+    has_sent_a_large_body_behind_its_head,
 ]
 
 

@@ -191,7 +191,7 @@ class Messages:
 
     def _hand_out(self, operations: list[Operation], said: dict[str, Any]) -> None:
         """Gives everybody the answer."""
-        answers = said.get("answers")
+        answers = said.get("answers") or []  # Lua has one empty table for lists and objects
         if not isinstance(answers, list) or len(answers) != len(operations):
             # The script broke off in the middle, or another server answers: what was taken is given back.
             log.error("Redis can't do what it is asked: is something else using its keys {gw}:*?")

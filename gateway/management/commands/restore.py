@@ -16,6 +16,7 @@ from gateway import backup
 from gateway.database import prepare
 from gateway.env import env_file
 from gateway.envfile import replace
+from usage.sole import Sole
 
 
 class Command(BaseCommand):
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, file: Path, yes: bool, **_options: Any) -> None:
         """Asks where something would be lost, restores, and says what else is to be done."""
+        check_stopped()
         try:
             manifest = backup.manifest_of(file)
             secrets = backup.secrets_of(file)
@@ -68,6 +70,15 @@ class Command(BaseCommand):
             self.stdout.write(f"Put {', '.join(mine)} of the backup into {env_file()}.")
         if elsewhere:
             self.stderr.write(f"Set {', '.join(elsewhere)} in the environment to the backup's: it is another one now.")
+
+
+def check_stopped() -> None:
+    """Raises CommandError while a server runs: it would go on with what it knows, and write it over the restored."""
+    sole = Sole(settings.ENV.journal_dir)
+    stopped = sole.take()
+    sole.free()
+    if not stopped:
+        raise CommandError("A server runs here, and would go on with the old keys: stop it first.")
 
 
 def written(name: str) -> str:

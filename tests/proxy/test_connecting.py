@@ -1,10 +1,11 @@
-"""An Ollama behind TLS is believed when its certificate is, and told from one that is not there."""
+"""Connections to Ollama are made to the right one, over TLS too, and not used again once they have ended."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,6 +78,21 @@ async def test_a_name_that_stands_for_several_addresses_is_tried_until_one_answe
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         upstream = connect(settings.ENV, f"http://localhost:{server.sockets[0].getsockname()[1]}")
         assert await upstream.small("/api/version", 10) == (200, b"{}")
+        await upstream.aclose()
+
+
+async def test_a_connection_that_ended_while_nobody_looked_is_not_used_again() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        upstream = connect(settings.ENV, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for _ in range(10):
+            assert await upstream.small("/api/version", 10) == (200, b"{}")
+            time.sleep(0.02)  # noqa: ASYNC251 -- a loop that is busy elsewhere has not heard of the end
         await upstream.aclose()
 
 
