@@ -50,6 +50,13 @@ def stub() -> Iterator[StubProcess]:
         yield process
 
 
+@pytest.fixture(autouse=True)
+def _fresh(request: pytest.FixtureRequest) -> None:
+    """Lets the stub forget what other tests did with it, whichever of them ran before in this process."""
+    if "stub" in request.fixturenames:
+        request.getfixturevalue("stub").reset()
+
+
 @pytest.fixture(scope="session")
 def gateway(stub: StubProcess) -> Iterator[GatewayServer]:
     """A gateway in front of the stub, shared by all tests that change nothing about it."""

@@ -32,13 +32,6 @@ class Door:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(request: pytest.FixtureRequest) -> None:
-    """Lets the stub forget what other tests did with it."""
-    if "stub" in request.fixturenames:
-        request.getfixturevalue("stub").reset()
-
-
-@pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hides variables that the clients would read."""
     for name in ("OLLAMA_HOST", "OLLAMA_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY"):

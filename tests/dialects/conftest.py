@@ -16,13 +16,6 @@ HOUSE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _fresh(request: pytest.FixtureRequest) -> None:
-    """Lets the stub forget what other tests did with it."""
-    if "stub" in request.fixturenames or "house" in request.fixturenames:
-        request.getfixturevalue("stub").reset()
-
-
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keyed:
     """A database with keys of all kinds."""

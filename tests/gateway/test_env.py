@@ -263,12 +263,12 @@ def test_tls_is_on_in_production_unless_switched_off(
 
 
 def test_a_secret_can_stand_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "pepper").write_text("from a file\n")
+    (tmp_path / "pepper").write_text("from-a-file\n")
     monkeypatch.setenv("KEY_PEPPER_FILE", str(tmp_path / "pepper"))
-    assert read().KEY_PEPPER == "from a file"
+    assert read().KEY_PEPPER == "from-a-file"
     (tmp_path / ".env").write_text(f"KEY_PEPPER_FILE=/nowhere\nOLLAMA_API_KEY_FILE={tmp_path / 'pepper'}\n")
     monkeypatch.setenv("GATEWAY_ENV_FILE", str(tmp_path / ".env"))
-    assert (read().KEY_PEPPER, read().OLLAMA_API_KEY) == ("from a file", "from a file")
+    assert (read().KEY_PEPPER, read().OLLAMA_API_KEY) == ("from-a-file", "from-a-file")
     monkeypatch.setenv("KEY_PEPPER", "itself")
     assert read().KEY_PEPPER == "itself"
 

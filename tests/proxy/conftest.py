@@ -25,13 +25,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _fresh(request: pytest.FixtureRequest) -> None:
-    """Lets the stub forget what other tests did with it."""
-    if "stub" in request.fixturenames:
-        request.getfixturevalue("stub").reset()
-
-
 @pytest.fixture(scope="session")
 def small_gateway(stub: StubProcess) -> Iterator[GatewayServer]:
     """A gateway in front of the stub with small limits and little patience."""
