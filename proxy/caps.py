@@ -15,7 +15,7 @@ NAMES = (OPTION, "n_predict", "max_tokens", "max_completion_tokens", "max_output
 @cache
 def foreign(field: str) -> tuple[str, ...]:
     """Returns the fields that are caps elsewhere: where Ollama reads `field`, something else may still obey them."""
-    return tuple(name for name in NAMES if name != field)
+    return tuple(name for name in NAMES if name != field or field == OPTION)
 
 
 def cap_of(payload: dict[str, Any], field: str | None) -> int | None:

@@ -410,3 +410,15 @@ def test_a_batch_has_a_limit() -> None:
 def test_a_prompt_is_estimated(shape: Shape) -> None:
     fields = {name: "abcdefgh" for name in ("prompt", "input") if name in shape.struct.names}
     assert decided(shape, {"model": "mistral", **fields}).prompt_estimate == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "cap"),
+    [(shapes.CHAT_COMPLETIONS, "max_tokens"), (shapes.RESPONSES, "max_output_tokens"), (shapes.CHAT, None)],
+)
+def test_no_other_spelling_of_a_cap_reaches_what_stands_in_an_ollamas_place(shape: Shape, cap: str | None) -> None:
+    """llama.cpp, for one, reads several of them."""
+    spellings = dict.fromkeys(("n_predict", "num_predict", "max_tokens", "max_output_tokens"), 900)
+    ask = decided(shape, body(shape, model="m") | spellings | ({cap: 5} if cap else {}))
+    assert {name: value for name, value in ask.payload.items() if name in spellings} == ({cap: 5} if cap else {})
+    assert "n_predict dropped" in ask.changed
