@@ -214,8 +214,9 @@ class Call:
         if outcome.ended in (REFUSED, FAILED) and self.reader is None:
             return  # nothing was generated
         outcome.usage.prompt_tokens = self.facts.prompt_estimate
+        outcome.usage.completion_tokens = 0
         if self.reader is not None:
             outcome.usage.completion_tokens = self.reader.events
-        else:
-            outcome.usage.completion_tokens = self.admission.unheard(self) if self.admission is not None else 0
+        elif not self.facts.streamed and self.admission is not None:
+            outcome.usage.completion_tokens = self.admission.unheard(self)
         outcome.usage.estimated = True

@@ -105,15 +105,17 @@ def test_a_client_that_leaves_half_way_is_charged_an_estimate(house: House, path
 
 
 @pytest.mark.parametrize("path", STREAMED)
-def test_a_client_that_leaves_before_the_answer_is_charged_its_prompt(house: House, path: str) -> None:
-    request_id = f"early-{path.replace('/', '-')}"
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_client_that_leaves_before_the_answer_is_charged_its_prompt(house: House, path: str, *, stream: bool) -> None:
+    request_id = f"early-{stream}-{path.replace('/', '-')}"
     with Client(house.server) as client:
         client.key = house.keys["user"]
-        client.ask(path, saying(path, "one two three [[first_delay_ms=9000]]", stream=False), X_Request_ID=request_id)
+        client.ask(path, saying(path, "one two three [[first_delay_ms=9000]]", stream=stream), X_Request_ID=request_id)
         house.stub.wait_for(lambda stub: stub.under_way())
     line = house.line_of(request_id)
     assert (line["ended"], line["status"], line["estimated"]) == ("left", 499, True)
-    assert line["completion_tokens"] == 0
+    # Of a stream nothing was written yet; of an answer in one piece nobody can tell (tests/proxy/test_unheard.py).
+    assert line["completion_tokens"] == 0 or not stream
     assert line["prompt_tokens"] > 4
 
 
