@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.caps import cap_of, set_cap
 from proxy.exceptions import JournalFull, OverLimit
 from proxy.lines import admitted_line, ended_line
 from proxy.speed import speed
-from usage.ledger import Exhausted
+from usage.ledger import Exhausted, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -21,23 +21,26 @@ if TYPE_CHECKING:
     from proxy.policy import Ask
     from proxy.routes import Route
     from usage.journal import Journal
-    from usage.ledger import Allowance, Ledger, Reservation
+    from usage.ledger import Allowance, Reservation
     from usage.shared.ledger import SharedReservation
 
 NEVER = math.inf
+AnyLedger = TypeVar("AnyLedger")
 
 
-class Entrance:
+class Entrance(Generic[AnyLedger]):
     """Where calls are let in, and into the journal; what comes before is for a door to say."""
 
     def __init__(
         self,
+        ledger: AnyLedger,
         journal: Journal,
         allowances: Callable[[Principal], Sequence[Allowance]],
         *,
         must_account: bool,
         addresses: str = "off",
     ) -> None:
+        self.ledger = ledger
         self.journal = journal
         self.allowances = allowances
         self.must_account = must_account  # whether to refuse what can't be accounted for
@@ -61,20 +64,8 @@ class Entrance:
         self.journal.append(admitted_line(call, call.admission))
 
 
-class Door(Entrance):
+class Door(Entrance[Ledger]):
     """The door of a process that counts the limits itself."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        journal: Journal,
-        allowances: Callable[[Principal], Sequence[Allowance]],
-        *,
-        must_account: bool,
-        addresses: str = "off",
-    ) -> None:
-        super().__init__(journal, allowances, must_account=must_account, addresses=addresses)
-        self.ledger = ledger
 
     def admit(self, call: Call, route: Route, asked: Ask) -> None:
         """Reserves and notes; lowers the answer's cap to what is left.  Raises OverLimit and JournalFull."""

@@ -12,33 +12,19 @@ from proxy.exceptions import Full, LimitsUnavailable, OverLimit
 from usage.ledger import CONCURRENCY, Allowance, Exhausted, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
-    from apikeys.principal import Principal
     from proxy.call import Call
     from proxy.policy import Ask
     from proxy.routes import Route
-    from usage.journal import Journal
     from usage.shared.ledger import SharedLedger, SharedReservation
 
 # Places that other processes free are looked for this often, in seconds, while somebody waits.
 POLL = 0.1
 
 
-class SharedDoor(Entrance):
+class SharedDoor(Entrance["SharedLedger"]):
     """A door that asks the shared ledger; calls without limits need none, and do not wait."""
-
-    def __init__(
-        self,
-        ledger: SharedLedger,
-        journal: Journal,
-        allowances: Callable[[Principal], Sequence[Allowance]],
-        *,
-        must_account: bool,
-        addresses: str = "off",
-    ) -> None:
-        super().__init__(journal, allowances, must_account=must_account, addresses=addresses)
-        self.ledger = ledger
 
     def admit(self, call: Call, route: Route, asked: Ask) -> Awaitable[None] | None:
         """Lets a call without limits in; returns what is to be awaited for another one."""
