@@ -46,6 +46,8 @@ class AheadProtocol(DecliningProtocol):
             self.running.disconnected = not self.running.response_complete
             self.running.message_event.set()
             self.running.scope["departure"].happen()  # type: ignore[typeddict-item]  # see `on_headers_complete`
+        # They and this hold each other: let go of, all is freed here, and nothing waits for the garbage collector.
+        self.cycle = self.running = self.scope = None  # type: ignore[assignment]  # as uvicorn's parser
 
     def data_received(self, data: bytes) -> None:
         """Parses what came, unless it comes too far ahead."""

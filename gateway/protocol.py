@@ -164,14 +164,14 @@ class CappedProtocol(AheadProtocol):
     def on_response_complete(self) -> None:
         """Reads away a body that was refused unread, for a while."""
         super().on_response_complete()
-        if self.parting:
+        if self.parting or self.cycle is None:
             return
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self.linger_timer = self.loop.call_later(LINGER, self.transport.close)
 
     def is_sending(self) -> bool:
         """Tells whether the client may still be sending what nobody reads."""
-        return self.deaf or self.cycle.more_body
+        return self.deaf or (self.cycle is not None and self.cycle.more_body)
 
     def part(self) -> None:
         """Closes the connection once the client has sent its body, or in a while."""

@@ -161,6 +161,8 @@ class Connection(asyncio.Protocol):
             else:
                 exchange.fail(httpx.ReadError("connection lost"))
         self.lost(self)
+        # They hold each other: let go of, both are freed here, and nothing waits for the garbage collector.
+        del self.parser
 
     def pause_writing(self) -> None:
         """Lets an upload wait."""

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import httpx
+
     from proxy.upstream.connection import Connection
 
 # So much of an answer waits for a slow client; then Ollama's end is told to wait.
@@ -29,14 +31,13 @@ class Exchange:
         self.size = 0
         self.over = False
         self.unwanted = False
-        self.failure: Exception | None = None
+        self.failure: httpx.TransportError | None = None
         self.waiter: asyncio.Future[None] | None = None
 
     async def head(self) -> int:
         """Waits for the answer's head and returns its status; raises httpx.TransportError when there will be none."""
         while not self.status:
-            if self.failure is not None:
-                raise self.failure
+            self.check()
             self.waiter = self.loop.create_future()
             await self.waiter
         return self.status
@@ -44,8 +45,7 @@ class Exchange:
     async def read(self) -> bytes:
         """Waits for bytes and returns all that are there, b"" at the end; raises httpx.TransportError."""
         while not self.parts:
-            if self.failure is not None:
-                raise self.failure
+            self.check()
             if self.over:
                 return b""
             self.waiter = self.loop.create_future()
@@ -57,6 +57,14 @@ class Exchange:
             self.connection.resume_reading()
         self.size = 0
         return data
+
+    def check(self) -> None:
+        """Raises what the answer broke off with.
+
+        It is made anew each time: raised itself, it and what it passed through would hold each other for ever.
+        """
+        if self.failure is not None:
+            raise type(self.failure)(*self.failure.args)
 
     def wake(self) -> None:
         """Lets whoever waits look again."""
@@ -78,7 +86,7 @@ class Exchange:
         self.over = True
         self.wake()
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: httpx.TransportError) -> None:
         """Takes note that no more will come; what has come can still be read."""
         if not self.over and self.failure is None:
             self.failure = error
