@@ -19,9 +19,9 @@ QUIET = ["--disable-gpu", "--disable-background-networking", "--no-first-run", "
 HOUSES = {"empty": (0, 0, 0), "week": (7, 12_000, 12), "year": (365, 60_000, 40)}
 # The pictures of each house: the period, the window, the colours.
 PICTURES = {
-    "empty": [("week", "desk", "light")],
+    "empty": [("week", "desk", "light"), ("week", "desk", "dark"), ("week", "phone", "light")],
     "week": [("week", "desk", "light"), ("week", "desk", "dark"), ("week", "phone", "light"), ("day", "desk", "light")],
-    "year": [("year", "desk", "light"), ("year", "phone", "dark")],
+    "year": [("year", "desk", "light"), ("year", "desk", "dark"), ("year", "phone", "light"), ("year", "phone", "dark")],
 }
 
 
@@ -54,7 +54,7 @@ def shoot(browser: Browser, server: GatewayServer, house: str) -> None:
         if (house, window, colours) == ("week", "desk", "light") and period == "week":
             page.locator(".usage-lists a").first.click()
             page.wait_for_load_state("networkidle")
-            page.screenshot(path=FOLDER / "usage-key-desk-light.png")
+            page.screenshot(path=FOLDER / "usage-key-desk-light.png", full_page=True)
         context.close()
 
 
