@@ -31,7 +31,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gateway.rest import Refusal
-from usage.ledger import BUDGETS, CONCURRENCY
+from usage.dimensions import BUDGETS, CONCURRENCY
 
 if TYPE_CHECKING:
     from usage.ledger import Exhausted

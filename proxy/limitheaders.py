@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from usage.ledger import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
+from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,6 +18,7 @@ ALLOWED = {
     "usage": ("apikeys", "gateway.rest"),
     "proxy": (
         "apikeys",
+        "usage.dimensions",
         "usage.ledger",
         "usage.shared",
         "usage.journal",
@@ -60,6 +61,9 @@ PURE = (
     "proxy.names",
     "proxy.strictjson",
     "usage.ledger",
+    "usage.counters",
+    "usage.dimensions",
+    "usage.resets",
     "usage.windows",
     "usage.portions",
     "usage.allowances",

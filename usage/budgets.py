@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from apikeys.models import Allowance
-from usage.ledger import BUDGETS, DAY, MONTH
+from usage.dimensions import BUDGETS, DAY, MONTH
 from usage.names import labels, owners
 from usage.spent import by_subject
 

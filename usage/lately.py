@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.ledger import REQUESTS, TOKENS
+from usage.counters import Rate, Requests
 from usage.models import UsageRecord
 from usage.windows import MINUTE
 
@@ -41,9 +41,8 @@ def resume(ledger: Ledger, allowances: Allowances, now: float) -> None:
     """Has the ledger count them, under today's limits; what is in the journal yet is not among them."""
     for begun in lately(now):
         when = ledger.clock.monotonic() - begun.ago
-        for one in allowances.held(begun.key, begun.owner, begun.team):
-            account = ledger.account(one.subject)
-            if one.dimension == REQUESTS:
-                account.requests.take(when)
-            elif one.dimension == TOKENS:
-                account.tokens.take(one.amount, begun.tokens, when)
+        for one, counter in ledger.found(allowances.held(begun.key, begun.owner, begun.team)):
+            if isinstance(counter, Requests):
+                counter.minute.take(when)
+            elif isinstance(counter, Rate):
+                counter.flow.take(one.amount, begun.tokens, when)

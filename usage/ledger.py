@@ -14,18 +14,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.portions import portion
-from usage.windows import REFUSALS, Account, Budget, period, resets
+from usage.counters import Budget, Counter, Moment, Output, Rate, Requests, Running
+from usage.dimensions import BUDGETS, CONCURRENCY, OUTPUT, REQUESTS, TOKENS
+from usage.portions import Pace, portion
+from usage.resets import calendar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-# The dimensions of allowances.
-REQUESTS, TOKENS, CONCURRENCY = "requests_per_minute", "tokens_per_minute", "concurrency"
-DAY, MONTH, TOTAL = "tokens_per_day", "tokens_per_month", "tokens_total"
-OUTPUT = "output_tokens"
-DIMENSIONS = (REQUESTS, TOKENS, CONCURRENCY, DAY, MONTH, TOTAL, OUTPUT)
-BUDGETS = (DAY, MONTH, TOTAL)
 
 
 class Allowance(NamedTuple):
@@ -59,9 +54,36 @@ class Clock(NamedTuple):
     monotonic: Callable[[], float] = time.monotonic
     time: Callable[[], float] = time.time
 
+    def moment(self) -> Moment:
+        """Returns what it says now."""
+        wall = self.time()
+        return Moment(self.monotonic(), wall, calendar_of(wall))
 
-# What an allowance stands on.
-Found = tuple[Allowance, Account, Budget | None]
+
+KINDS: dict[str, type[Counter]] = {REQUESTS: Requests, TOKENS: Rate, CONCURRENCY: Running, OUTPUT: Output}
+
+
+class Account:
+    """All counters of a subject, each made when it is first asked for."""
+
+    __slots__ = ("counters", "pace")
+
+    def __init__(self) -> None:
+        self.counters: dict[str, Counter] = {}
+        self.pace = Pace()
+
+    def counter(self, dimension: str) -> Counter:
+        """Returns the counter of a dimension."""
+        counter = self.counters.get(dimension)
+        if counter is None:
+            pace = self.pace
+            counter = Budget(pace, dimension) if dimension in BUDGETS else KINDS[dimension](pace)
+            self.counters[dimension] = counter
+        return counter
+
+    def is_idle(self, moment: Moment) -> bool:
+        """Tells whether it can be forgotten."""
+        return all(counter.is_idle(moment) for counter in self.counters.values())
 
 
 class Ledger:
@@ -84,10 +106,10 @@ class Ledger:
         """Looks at so many accounts, each in its turn, and drops those that hold nothing any more."""
         if not self._unseen:
             self._unseen = list(self.accounts)
-        now, wall = self.clock.monotonic(), self.clock.time()
+        moment = self.clock.moment()
         for subject in self._unseen[-most:]:
             account = self.accounts.get(subject)
-            if account is not None and account.is_idle(now, wall):
+            if account is not None and account.is_idle(moment):
                 del self.accounts[subject]
         del self._unseen[-most:]
 
@@ -100,68 +122,58 @@ class Ledger:
         not `metered` on its way reserves its cap whole.
         """
         held = tuple(allowances)
-        now, wall = self.clock.monotonic(), self.clock.time()
-        found = self.found(held, wall)
-        ceiling = min((one.amount for one in held if one.dimension == OUTPUT), default=None)
-        cap = ceiling if cap is None else (cap if ceiling is None else min(cap, ceiling))
+        moment = self.clock.moment()
+        found = self.found(held)
+        left: int | None = None  # of all budgets
+        for one, counter in found:
+            if isinstance(counter, Budget):
+                room = counter.left(one.amount, moment) - prompt
+                left = room if left is None else min(left, room)
+            elif isinstance(counter, Output):
+                cap = one.amount if cap is None else min(cap, one.amount)
         least = prompt + (cap != 0)
-        lefts = [budget.left(one.amount) - prompt for one, _, budget in found if budget is not None]
-        output, cap = portion(cap, min(lefts, default=None), self.step, metered=metered)
-        tokens = prompt + min(output, self.step)
-        for one, account, budget in found:
-            if budget is None:
-                wait = account.wait(one.dimension, one.amount, tokens, now)
-            elif budget.spent + least > one.amount:
-                wait = resets(one.dimension, wall)
-            else:
-                wait = 0.0 if budget.left(one.amount) >= least else account.pace.wait()
+        output, cap = portion(cap, left, self.step, metered=metered)
+        wanted = Reservation(self, held, prompt, output, cap, least, moment.now)
+        for one, counter in found:
+            wait = counter.wait(one.amount, wanted, moment)
             if wait > 0:
-                self.refuse(held, now)
-                spent = budget is not None and budget.spent + least > one.amount
-                raise Exhausted(one, wait, spent=spent)
-        return Reservation(self, found, prompt, output, cap, now)
+                self.refuse(found, moment)
+                raise Exhausted(one, wait, spent=isinstance(counter, Budget) and counter.is_spent(one.amount, wanted))
+        for one, counter in found:
+            counter.hold(one.amount, wanted, moment)
+        return wanted
 
-    def found(self, held: Iterable[Allowance], wall: float) -> list[Found]:
-        """Returns each allowance with its account, and with its budget where it is one, in its present period."""
-        found: list[Found] = []
+    def found(self, held: Iterable[Allowance]) -> list[tuple[Allowance, Counter]]:
+        """Returns each allowance with the counter that it stands on."""
+        found: list[tuple[Allowance, Counter]] = []
+        accounts = self.accounts
         for one in held:
-            account = self.accounts.get(one.subject) or self.account(one.subject)
-            budget = None
-            if one.dimension in BUDGETS:
-                budget = account.budgets[one.dimension]
-                budget.turn(period(one.dimension, wall))
-            found.append((one, account, budget))
+            account = accounts.get(one.subject) or self.account(one.subject)
+            found.append((one, account.counters.get(one.dimension) or account.counter(one.dimension)))
         return found
 
-    def refuse(self, held: tuple[Allowance, ...], now: float) -> None:
-        """Counts a refusal where requests are counted, up to what counts at all."""
-        for one in held:
-            if one.dimension == REQUESTS:
-                refusals = self.account(one.subject).refusals
-                if refusals.left(one.amount * REFUSALS, now):
-                    refusals.take(now)
+    def refuse(self, found: Iterable[tuple[Allowance, Counter]], moment: Moment) -> None:
+        """Counts a refusal where requests are counted."""
+        for one, counter in found:
+            if isinstance(counter, Requests):
+                counter.refuse(one.amount, moment)
 
-    def budget(self, one: Allowance, wall: float) -> Budget:
-        """Returns the budget behind an allowance, in its present period."""
-        budget = self.account(one.subject).budgets[one.dimension]
-        budget.turn(period(one.dimension, wall))
-        return budget
+    def budgets(self, held: Iterable[Allowance]) -> list[tuple[Allowance, Budget]]:
+        """Returns those allowances that are budgets, with their counters."""
+        return [(one, counter) for one, counter in self.found(held) if isinstance(counter, Budget)]
 
     def restore(self, spent: Mapping[tuple[str, str], int]) -> None:
         """Takes over what was spent before this process began, by subject and budget."""
-        wall = self.clock.time()
+        moment = self.clock.moment()
         for (subject, dimension), tokens in spent.items():
-            self.budget(Allowance(subject, dimension, 0), wall).spent += tokens
+            for _, budget in self.budgets([Allowance(subject, dimension, 0)]):
+                budget.turn(moment)
+                budget.spent += tokens
 
     def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[Allowance, int, float]]:
         """Returns how much of each allowance is left, and in how many seconds it is whole again."""
-        now, wall = self.clock.monotonic(), self.clock.time()
-        return [
-            (one, *account.room(one.dimension, one.amount, now))
-            if budget is None
-            else (one, max(0, budget.left(one.amount)), resets(one.dimension, wall))
-            for one, account, budget in self.found(allowances, wall)
-        ]
+        moment = self.clock.moment()
+        return [(one, *counter.room(one.amount, moment)) for one, counter in self.found(allowances)]
 
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns the same of one allowance."""
@@ -172,55 +184,49 @@ class Ledger:
 class Reservation:
     """What one call holds of its allowances until it is settled."""
 
-    __slots__ = ("cap", "held", "ledger", "output", "prompt", "rated", "settled", "taken_at")
+    __slots__ = ("cap", "held", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
 
     def __init__(  # noqa: PLR0913 -- made in one place
-        self, ledger: Ledger, found: list[Found], prompt: int, output: int, cap: int | None, now: float
+        self,
+        ledger: Ledger,
+        held: tuple[Allowance, ...],
+        prompt: int,
+        output: int,
+        cap: int | None,
+        least: int,
+        now: float,
     ) -> None:
         self.ledger = ledger
-        self.held = tuple(one for one, _, _ in found)
+        self.held = held
         self.prompt = prompt
         self.output = output
         self.cap = cap
+        self.least = least
         self.taken_at = now
         self.settled = False
         # A rate is owed for what was said; it need not be kept for all that an answer in one piece may say.
         self.rated = prompt + min(output, ledger.step)
-        for one, account, budget in found:
-            if budget is not None:
-                budget.promised += prompt + output
-            else:
-                account.take(one.dimension, one.amount, self.rated, now)
 
     @property
     def tokens(self) -> int:
         """The tokens that are reserved now."""
         return self.prompt + self.output
 
-    def promise(self, tokens: int, rated: int) -> None:
-        """Takes tokens from every budget, and from every rate; a negative number gives some back."""
-        ledger, now, wall = self.ledger, self.ledger.clock.monotonic(), self.ledger.clock.time()
-        for one in self.held:
-            if one.dimension in BUDGETS:
-                ledger.budget(one, wall).promised += tokens
-            elif one.dimension == TOKENS:
-                ledger.account(one.subject).tokens.take(one.amount, rated, now)
-
     def extend(self) -> bool:
         """Reserves another step of output; returns whether there was anything left to reserve."""
-        wall = self.ledger.clock.time()
-        more = min(
-            (self.ledger.budget(one, wall).left(one.amount) for one in self.held if one.dimension in BUDGETS),
-            default=self.ledger.step,
-        )
-        ceiling = min((one.amount for one in self.held if one.dimension == OUTPUT), default=None)
-        if ceiling is not None:
-            # Ollama ends at its cap by itself; a step of grace covers frames that are no tokens.
-            more = min(more, ceiling + self.ledger.step - self.output)
-        more = min(more, self.ledger.step)
+        step, moment = self.ledger.step, self.ledger.clock.moment()
+        found = self.ledger.found(self.held)
+        more = step
+        for one, counter in found:
+            if isinstance(counter, Budget):
+                more = min(more, counter.left(one.amount, moment))
+            elif isinstance(counter, Output):
+                # Ollama ends at its cap by itself; a step of grace covers frames that are no tokens.
+                more = min(more, one.amount + step - self.output)
         if more <= 0:
             return False
-        self.promise(more, more)
+        for one, counter in found:
+            counter.extend(one.amount, more, moment)
         self.output += more
         self.rated += more
         return True
@@ -230,14 +236,7 @@ class Reservation:
         if self.settled:
             return
         self.settled = True
-        ledger = self.ledger
-        now = ledger.clock.monotonic()
-        for one, account, budget in ledger.found(self.held, ledger.clock.time()):
-            account.pace.note(now - self.taken_at)
-            if budget is not None:
-                budget.promised -= self.tokens
-                budget.spent += tokens
-            elif one.dimension == TOKENS:
-                account.tokens.take(one.amount, tokens - self.rated, now)
-            elif one.dimension == CONCURRENCY:
-                account.running -= 1
+        moment = self.ledger.clock.moment()
+        for one, counter in self.ledger.found(self.held):
+            counter.pace.note(moment.now - self.taken_at)
+            counter.settle(one.amount, self, tokens, moment)

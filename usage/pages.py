@@ -12,8 +12,8 @@ from django.urls import reverse
 
 from usage.budgets import Spending, names, spendings
 from usage.charts import Chart, Series, bars, lines
+from usage.dimensions import DAY, MONTH
 from usage.figures import duration, percent, short
-from usage.ledger import DAY, MONTH
 from usage.names import labels
 from usage.periods import PERIODS, Period
 from usage.pictures import About, Picture, Share, first_byte, number, picture

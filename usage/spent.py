@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from django.db.models import F, QuerySet, Sum
 
-from usage.ledger import BUDGETS, DAY, MONTH
+from usage.dimensions import BUDGETS, DAY, MONTH
 from usage.models import UsageDay, UsageMonth
 from usage.rollups import EVERYONE
 

@@ -11,19 +11,9 @@ from hypothesis import strategies as st
 
 from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, ledger_on
-from usage.ledger import (
-    BUDGETS,
-    CONCURRENCY,
-    DIMENSIONS,
-    OUTPUT,
-    REQUESTS,
-    TOKENS,
-    Allowance,
-    Clock,
-    Exhausted,
-    Ledger,
-    Reservation,
-)
+from usage.counters import Budget
+from usage.dimensions import CONCURRENCY, DIMENSIONS, OUTPUT, REQUESTS, TOKENS
+from usage.ledger import Allowance, Clock, Exhausted, Ledger, Reservation
 from usage.shared.ledger import SharedLedger, SharedReservation
 
 YEARS = st.floats(1_700_000_000, 2_200_000_000)  # 2023 to 2039
@@ -88,8 +78,8 @@ class Pair:
             assert heard == left, one
             # A room is heard as seconds from then; the moved clock and the real one differ.
             assert (whole_at == float("inf")) == (resets == float("inf"))
-            budget = self.memory.account(one.subject).budgets
-            assert one.dimension not in BUDGETS or budget[one.dimension].promised >= 0
+            counter = self.memory.account(one.subject).counter(one.dimension)
+            assert not isinstance(counter, Budget) or counter.promised >= 0
 
 
 async def play(pair: Pair, deeds: list[tuple[float, tuple[str, int, int | None]]]) -> None:

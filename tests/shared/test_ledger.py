@@ -10,7 +10,9 @@ import pytest
 
 from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, Watch, die, ledger_on, left, look_for_the_dead
-from usage.ledger import CONCURRENCY, DAY, MONTH, REQUESTS, TOKENS, TOTAL, Allowance, Clock, Exhausted, Ledger
+from usage.counters import Rate, Requests
+from usage.dimensions import CONCURRENCY, DAY, MONTH, REQUESTS, TOKENS, TOTAL
+from usage.ledger import Allowance, Clock, Exhausted, Ledger
 from usage.shared.ledger import SharedLedger, SharedReservation
 
 pytestmark = pytest.mark.anyio
@@ -137,9 +139,12 @@ async def test_one_process_alone_sums_up_what_was_spent(redis: RedisServer) -> N
         asked += 1
         ledger = Ledger(STEP, Clock(lambda: now, lambda: now))
         ledger.restore({("key:a", DAY): 100, ("key:a", MONTH): 300, ("key:a", TOTAL): 900})
+        requests, rate = (ledger.account("key:a").counter(dimension) for dimension in (REQUESTS, TOKENS))
+        assert isinstance(requests, Requests)
+        assert isinstance(rate, Rate)
         for ago in (59, 20, 1):
-            ledger.account("key:a").requests.take(now - ago)
-        ledger.account("key:a").tokens.take(6000, 1000, now)
+            requests.minute.take(now - ago)
+        rate.flow.take(6000, 1000, now)
         return ledger
 
     async with AsyncExitStack() as stack:

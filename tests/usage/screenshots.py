@@ -21,7 +21,12 @@ HOUSES = {"empty": (0, 0, 0), "week": (7, 12_000, 12), "year": (365, 60_000, 40)
 PICTURES = {
     "empty": [("week", "desk", "light"), ("week", "desk", "dark"), ("week", "phone", "light")],
     "week": [("week", "desk", "light"), ("week", "desk", "dark"), ("week", "phone", "light"), ("day", "desk", "light")],
-    "year": [("year", "desk", "light"), ("year", "desk", "dark"), ("year", "phone", "light"), ("year", "phone", "dark")],
+    "year": [
+        ("year", "desk", "light"),
+        ("year", "desk", "dark"),
+        ("year", "phone", "light"),
+        ("year", "phone", "dark"),
+    ],
 }
 
 

@@ -6,20 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage.ledger import (
-    CONCURRENCY,
-    DAY,
-    MONTH,
-    OUTPUT,
-    REQUESTS,
-    TOKENS,
-    TOTAL,
-    Allowance,
-    Clock,
-    Exhausted,
-    Ledger,
-    Reservation,
-)
+from usage.counters import Budget, Requests
+from usage.dimensions import CONCURRENCY, DAY, MONTH, OUTPUT, REQUESTS, TOKENS, TOTAL
+from usage.ledger import Allowance, Clock, Exhausted, Ledger, Reservation
 from usage.portions import FIRST_WAIT
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
@@ -117,7 +106,9 @@ def test_refusals_are_counted_apart_and_bounded(ledger: Ledger, watch: Watch) ->
     ledger.reserve([limit], 1, None)
     for _ in range(1000):
         refused(ledger, limit)
-    assert len(ledger.account("key:a").refusals.times) == 10
+    counter = ledger.account("key:a").counter(REQUESTS)
+    assert isinstance(counter, Requests)
+    assert len(counter.refusals.times) == 10
     watch.now += 60
     ledger.reserve([limit], 1, None)
 
@@ -345,5 +336,6 @@ def test_a_budget_is_overspent_by_the_estimates_error_at_most(seed: int, amount:
             spent += end(*running.pop(dice.randrange(len(running))))
     spent += sum(end(*call) for call in running)
     assert spent <= amount + error
-    assert ledger.account("team:x").budgets[DAY].promised == 0
-    assert ledger.account("team:x").budgets[DAY].spent == spent
+    budget = ledger.account("team:x").counter(DAY)
+    assert isinstance(budget, Budget)
+    assert (budget.promised, budget.spent) == (0, spent)

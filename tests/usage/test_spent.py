@@ -14,6 +14,7 @@ from hypothesis.extra.django import TestCase
 from tests.usage.journals import ended
 from usage.allowances import Allowances
 from usage.applying import store
+from usage.counters import Rate, Requests
 from usage.lately import resume
 from usage.ledger import Allowance, Clock, Ledger
 from usage.lines import Record, read
@@ -83,9 +84,14 @@ def test_a_restart_lets_nobody_ask_more_than_a_minute_allows() -> None:
     resume(ledger, allowances, NOW)
     assert ledger.room(Allowance("key:key1", "requests_per_minute", 4)) == (1, 60.0)
     assert ledger.room(Allowance("owner:3", "requests_per_minute", 100)) == (99, 38.0)
-    assert ledger.account("key:key1").requests.wait(3, 1000.0) == 10.0
+    requests, rate = (
+        ledger.account("key:key1").counter(dimension) for dimension in ("requests_per_minute", "tokens_per_minute")
+    )
+    assert isinstance(requests, Requests)
+    assert isinstance(rate, Rate)
+    assert requests.minute.wait(3, 1000.0) == 10.0
     # Ten tokens a second: 200 of 50 s ago, 30 of 22 s ago, 30 of 0 s ago; and what the long one said.
-    assert ledger.account("key:key1").tokens.due == pytest.approx(1003.0)
+    assert rate.flow.due == pytest.approx(1003.0)
 
 
 class TestSums(TestCase):

@@ -20,7 +20,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from usage.ledger import DAY, MONTH, Ledger
+from usage.counters import Budget, Rate, Requests
+from usage.dimensions import DAY, MONTH
+from usage.ledger import Ledger
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -153,15 +155,16 @@ class Link:
         """Writes down what a ledger has counted, as the script keeps it."""
         fields: list[str] = []
         for subject, account in known.accounts.items():
-            for dimension, budget in account.budgets.items():
-                if budget.spent:
-                    fields += (f"{dimension} {subject}", f"{period(dimension, now)} {budget.spent} 0")
-            if account.requests.times:
-                await self.call("RPUSH", f"{space}:requests:{subject}", *map(repr, account.requests.times))
-                await self.call("EXPIRE", f"{space}:requests:{subject}", KEPT_SECONDS)
-            if account.tokens.due > now:
-                lasts = int(account.tokens.due - now) + KEPT_SECONDS
-                await self.call("SET", f"{space}:due:{subject}", repr(account.tokens.due), "EX", lasts)
+            for counter in account.counters.values():
+                match counter:
+                    case Budget(dimension=dimension, spent=spent) if spent:
+                        fields += (f"{dimension} {subject}", f"{period(dimension, now)} {spent} 0")
+                    case Requests() if times := counter.minute.times:
+                        await self.call("RPUSH", f"{space}:requests:{subject}", *map(repr, times))
+                        await self.call("EXPIRE", f"{space}:requests:{subject}", KEPT_SECONDS)
+                    case Rate() if (due := counter.flow.due) > now:
+                        lasts = int(due - now) + KEPT_SECONDS
+                        await self.call("SET", f"{space}:due:{subject}", repr(due), "EX", lasts)
         for start in range(0, len(fields), 2 * PORTION):
             await self.call("HSET", f"{space}:budgets", *fields[start : start + 2 * PORTION])
 

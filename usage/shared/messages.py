@@ -13,7 +13,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from usage.ledger import BUDGETS, Unavailable
+from usage.dimensions import BUDGETS
+from usage.ledger import Unavailable
 from usage.shared.link import Away, Renewed
 from usage.shared.operation import Operation
 

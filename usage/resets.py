@@ -1,0 +1,48 @@
+"""When budgets begin anew: the periods (UTC), what they are called and where they end.  Pure."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from usage.dimensions import DAY, MONTH, TOTAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAY_SECONDS = 86_400
+
+
+class Calendar(NamedTuple):
+    """A UTC day as budgets see it.
+
+    `periods` has the name of each budget's present period (`2026-11-23`, `2026-11`, "" for all time), `ends` when the
+    next one begins, in epoch seconds, infinity for never.
+    """
+
+    periods: Mapping[str, str]
+    ends: Mapping[str, float]
+
+
+@lru_cache(maxsize=4)
+def calendar(days: int) -> Calendar:
+    """Returns the calendar of the day that is so many days after the epoch."""
+    today = datetime.fromtimestamp(days * DAY_SECONDS, UTC)
+    tomorrow = today + timedelta(days=1)
+    next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return Calendar(
+        {DAY: f"{today:%Y-%m-%d}", MONTH: f"{today:%Y-%m}", TOTAL: ""},
+        {DAY: tomorrow.timestamp(), MONTH: next_month.timestamp(), TOTAL: math.inf},
+    )
+
+
+def calendar_of(now: float) -> Calendar:
+    """Returns the calendar of a time's day."""
+    return calendar(int(now // DAY_SECONDS))
+
+
+def period(budget: str, now: float) -> str:
+    """Returns the present period of a budget, one of BUDGETS, at `now` in epoch seconds."""
+    return calendar_of(now).periods[budget]
