@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -40,12 +40,13 @@ PREPARED = "apikeys.found"
 
 def look_up(text: str) -> Found | None:
     """Returns whose key the text is, None where it is nobody's or no longer good.  Reads memory only."""
-    key = keys.parse(text)
-    if key is None and not keys.is_legacy(text):
+    # The checksum tells nothing that the digest does not.
+    key_id = keys.id_of(text)
+    if key_id is None and not keys.is_legacy(text):
         return None
     digests = [keys.digest(text, pepper) for pepper in (settings.KEY_PEPPER, *settings.KEY_PEPPER_FALLBACKS)]
     now = time.time()
-    found = ring.find_legacy(digests, now) if key is None else ring.find(key.id, digests, now)
+    found = ring.find_legacy(digests, now) if key_id is None else ring.find(key_id, digests, now)
     if found is not None and found.pepper:
         new_digests.note(found.principal.key_id, digests[found.pepper], digests[0])
     return found
@@ -84,22 +85,23 @@ def require(meta: Meta) -> Principal:
     return principal
 
 
-async def prepare(meta: Meta) -> None:
-    """Gives a well-formed key that is not in memory one chance: waits for the feed's next poll.
+def prepare(meta: Meta) -> Awaitable[object] | None:
+    """Gives a well-formed key that is not in memory one chance: returns the feed's next poll, for it to be awaited.
 
     A secret issued a moment ago by another process thus works at once, and an invented one costs no query.
     """
     try:
         text = credential(meta)
     except TwoCredentialsError:
-        return
+        return None
     if text is None:
-        return
+        return None
     found = look_up(text)
     if found is not None:
         meta[PREPARED] = found
     elif (keys.parse(text) or keys.is_legacy(text)) and not guesses.stopped(meta.get("REMOTE_ADDR", "")):
-        await feed.refreshed()
+        return feed.refreshed()
+    return None
 
 
 class APIKeyAuthentication(BaseAuthentication):
@@ -113,9 +115,9 @@ class APIKeyAuthentication(BaseAuthentication):
         principal = identify(request.META)
         return None if principal is None else (principal, None)
 
-    async def aprepare(self, request: Request | HttpRequest) -> None:
-        """Is awaited before `authenticate` where there is an event loop: lets a fresh key arrive."""
-        await prepare(request.META)
+    def prepare(self, request: Request | HttpRequest) -> Awaitable[object] | None:
+        """Returns what is to be awaited before `authenticate`, where there is an event loop: a fresh key's arrival."""
+        return prepare(request.META)
 
     def authenticate_header(self, _request: Request | HttpRequest) -> str:
         """Returns the challenge that a 401 carries (RFC 6750)."""

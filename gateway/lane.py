@@ -149,7 +149,7 @@ class Sending:
     def headers(self, response: HttpResponse | EventStream) -> list[tuple[bytes, bytes]]:
         """Returns a response's headers as ASGI has them."""
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-        headers += [(name.encode(), value.encode()) for name, value in limits_said(self.call).items()]
+        headers += limits_said(self.call)
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
         headers.append((b"X-Content-Type-Options", b"nosniff"))
         if "Vary" not in response.headers:

@@ -121,9 +121,9 @@ def error_response(error: BaseException, context: Any = None) -> HttpResponse:
 class AsyncAPIView(APIView):
     """An APIView with coroutine handlers: DRF's authentication and permission classes without the rest of it.
 
-    Both run here, on the event loop, and may read memory only.  An authenticator that has to wait first has a coroutine
-    `aprepare(request)`.  There is no parser, renderer or negotiation: a handler takes Django's request and returns
-    Django's response.
+    Both run here, on the event loop, and may read memory only.  An authenticator that may have to wait has a
+    `prepare(request)`, which returns what is to be awaited before, or None.  There is no parser, renderer or
+    negotiation: a handler takes Django's request and returns Django's response.
     """
 
     async def dispatch(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override]  # a coroutine where DRF has a function
@@ -148,9 +148,10 @@ class AsyncAPIView(APIView):
         """Finds out who calls; the first authenticator that knows decides."""
         request.user = None  # type: ignore[assignment]  # whoever the authenticator says
         for authenticator in self.authenticators():
-            prepare = getattr(authenticator, "aprepare", None)
-            if prepare is not None:
-                await prepare(request)
+            prepare = getattr(authenticator, "prepare", None)
+            waits = prepare(request) if prepare is not None else None
+            if waits is not None:
+                await waits
             found = authenticator.authenticate(request)  # type: ignore[arg-type]  # not wrapped by DRF
             if found is not None:
                 request.user = found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
 
@@ -20,49 +20,73 @@ WINDOWS = {REQUESTS: 60, TOKENS: 60, DAY: 86_400, MONTH: 2_592_000}
 # What OpenAI and Anthropic call them; of several that count the same thing, the one with least left is said.
 FAMILIES = {REQUESTS: "requests", TOKENS: "tokens", **dict.fromkeys(BUDGETS, "tokens")}
 
+Headers = list[tuple[bytes, bytes]]
 
-def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance], dialect: str) -> dict[str, str]:
+
+class Words(NamedTuple):
+    """What every answer says of an allowance alike."""
+
+    family: str
+    name: bytes
+    policy: bytes
+    amount: bytes
+
+
+@lru_cache(maxsize=4096)
+def words_of(one: Allowance) -> Words | None:
+    """Returns the words for an allowance, None for one of which nothing is said."""
+    family = FAMILIES.get(one.dimension)
+    if family is None:
+        return None
+    policy = f'"{one.dimension}";q={one.amount}'
+    if one.dimension in WINDOWS:
+        policy += f";w={WINDOWS[one.dimension]}"
+    return Words(family, f'"{one.dimension}"'.encode(), policy.encode(), str(one.amount).encode())
+
+
+def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance], dialect: str) -> Headers:
     """Returns the headers of a limited key's answer.
 
     `RateLimit` and `RateLimit-Policy` are the IETF draft's, `x-ratelimit-*` OpenAI's, `anthropic-ratelimit-*`
     Anthropic's.
     """
-    said, states = [], []
-    tightest: dict[str, tuple[Allowance, int, float]] = {}
-    for room in ledger.rooms(allowances):
-        one, left, reset = room
-        family = FAMILIES.get(one.dimension)
-        if family is None:
+    policies, states = [], []
+    tightest: dict[str, tuple[Words, int, float]] = {}
+    for one, left, reset in ledger.rooms(allowances):
+        words = words_of(one)
+        if words is None:
             continue
-        said.append(one)
-        states.append(f'"{one.dimension}";r={left}' + (f";t={math.ceil(reset)}" if reset != math.inf else ""))
-        if family not in tightest or left < tightest[family][1]:
-            tightest[family] = room
-    if not said:
-        return {}
-    headers = {"RateLimit-Policy": policy(tuple(said)), "RateLimit": ", ".join(states)}
-    for family, (one, left, reset) in tightest.items():
-        headers[f"x-ratelimit-limit-{family}"] = str(one.amount)
-        headers[f"x-ratelimit-remaining-{family}"] = str(left)
+        policies.append(words.policy)
+        state = b"%b;r=%d" % (words.name, left)
+        states.append(state if reset == math.inf else b"%b;t=%d" % (state, math.ceil(reset)))
+        known = tightest.get(words.family)
+        if known is None or left < known[1]:
+            tightest[words.family] = words, left, reset
+    if not states:
+        return []
+    headers = [(b"RateLimit-Policy", b", ".join(policies)), (b"RateLimit", b", ".join(states))]
+    for family, (words, left, reset) in tightest.items():
+        limit, remaining, resets = OPENAI[family]
+        headers += ((limit, words.amount), (remaining, b"%d" % left))
         if reset != math.inf:
-            headers[f"x-ratelimit-reset-{family}"] = go_duration(reset)
+            headers.append((resets, go_duration(reset).encode()))
         if dialect == "anthropic":
-            prefix = f"anthropic-ratelimit-{family}"
-            headers[f"{prefix}-limit"] = str(one.amount)
-            headers[f"{prefix}-remaining"] = str(left)
+            limit, remaining, resets = ANTHROPIC[family]
+            headers += ((limit, words.amount), (remaining, b"%d" % left))
             if reset != math.inf:
                 when = datetime.fromtimestamp(math.ceil(ledger.clock.time() + reset), UTC)
-                headers[f"{prefix}-reset"] = when.isoformat().replace("+00:00", "Z")
+                headers.append((resets, when.isoformat().replace("+00:00", "Z").encode()))
     return headers
 
 
-@lru_cache(maxsize=1024)
-def policy(allowances: tuple[Allowance, ...]) -> str:
-    """Writes what the limits are; it is the same for each answer to a key."""
-    return ", ".join(
-        f'"{one.dimension}";q={one.amount}' + (f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else "")
-        for one in allowances
-    )
+OPENAI = {
+    family: tuple(f"x-ratelimit-{what}-{family}".encode() for what in ("limit", "remaining", "reset"))
+    for family in FAMILIES.values()
+}
+ANTHROPIC = {
+    family: tuple(f"anthropic-ratelimit-{family}-{what}".encode() for what in ("limit", "remaining", "reset"))
+    for family in FAMILIES.values()
+}
 
 
 def go_duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -35,40 +35,54 @@ LEFT_OUT = frozenset(
 )
 
 
-class Reporter:
-    """Writes a call's line: JSON for machines, or a line for a person's terminal.
+class Over(NamedTuple):
+    """A call that is over, and when that was: since the epoch, and on the monotonic clock."""
 
-    Lines of the same moment are written together: under load, one by one, they would cost more than the calls' limits.
+    call: Call
+    at: float
+    ended: float
+
+
+class Reporter:
+    """Counts calls and writes their lines: JSON for machines, or a line for a person's terminal.
+
+    Those of the same moment are seen to together: one by one, between everything else, they cost twice as much.
     """
 
     def __init__(self, *, as_json: bool, addresses: bool) -> None:
         self.line = json_line if as_json else readable_line
         self.addresses = addresses
-        self.waiting: list[str] = []
+        self.waiting: list[Over] = []
+        metrics.before_reading = self.flush
 
     def __call__(self, call: Call) -> None:
-        """Counts a call that is over, and writes its line in a moment."""
-        facts = facts_of(call)
-        metrics.count(facts)
-        if self.addresses:
-            facts["client"] = call.client
-        self.waiting.append(self.line(facts))
+        """Reports a call that is over, in a moment."""
+        self.waiting.append(Over(call, time(), monotonic()))
         if len(self.waiting) == 1:
             asyncio.get_running_loop().call_later(MOMENT, self.flush)
 
     def flush(self) -> None:
-        """Writes what waits."""
-        lines, self.waiting = self.waiting, []
+        """Counts those that wait, and writes their lines."""
+        waiting, self.waiting = self.waiting, []
+        lines = [self.seen(over) for over in waiting]
         if lines:
             log.info("\n".join(lines))
 
+    def seen(self, over: Over) -> str:
+        """Counts a call; returns its line."""
+        facts = facts_of(*over)
+        metrics.count(facts)
+        if self.addresses:
+            facts["client"] = over.call.client
+        return self.line(facts)
 
-def facts_of(call: Call) -> dict[str, Any]:
-    """Returns what is said of a call; times are in seconds."""
+
+def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
+    """Returns what is said of a call that was over then; times are in seconds."""
     outcome, principal, facts = call.outcome, call.principal, call.facts
     usage = outcome.usage
     return {
-        "time": stamp(time()),
+        "time": stamp(at),
         "request_id": call.request_id,
         "key": principal.key_id if principal else None,
         "label": principal.label if principal else None,
@@ -84,7 +98,7 @@ def facts_of(call: Call) -> dict[str, Any]:
         "received_bytes": outcome.received_bytes,
         "sent_bytes": outcome.sent_bytes,
         "first_byte": round(outcome.first_byte, 6) if outcome.first_byte is not None else None,
-        "total": round(monotonic() - call.started, 6),
+        "total": round(ended - call.started, 6),
         "ollama_total": seconds(usage.total_duration),
         "ollama_load": seconds(usage.load_duration),
         "ollama_prompt": seconds(usage.prompt_eval_duration),

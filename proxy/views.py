@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.request import LaneRequest
     from gateway.rest import Refusal
     from proxy.call import Call
+    from proxy.limitheaders import Headers
     from proxy.routes import Route
 
 
@@ -84,10 +85,10 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     )
 
 
-def limits_said(call: Call) -> Mapping[str, str]:
+def limits_said(call: Call) -> Headers:
     """Returns the headers of an answer that say what the limits of its key are, and what is left of them."""
     allowances = running.allowances.of(call.principal) if call.principal is not None else ()
-    return limit_headers(running.ledger, allowances, call.dialect) if allowances else {}
+    return limit_headers(running.ledger, allowances, call.dialect) if allowances else []
 
 
 def is_final(refusal: Refusal) -> bool:

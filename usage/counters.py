@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from usage.windows import MINUTE, SlidingMinute, TokenRate
 
 if TYPE_CHECKING:
-    from usage.portions import Pace
+    from usage.ledger import Account
     from usage.resets import Calendar
 
 # Refused requests have a window of their own, this many times the limit: Retry-After stays true for the limit itself.
@@ -36,12 +36,12 @@ class Wanted(Protocol):
 
 
 class Counter:
-    """One dimension of one subject; `pace` says how long the subject's calls take."""
+    """One dimension of a subject's account."""
 
-    __slots__ = ("pace",)
+    __slots__ = ("account",)
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self, account: Account) -> None:
+        self.account = account
 
     def wait(self, limit: int, wanted: Wanted, moment: Moment) -> float:  # noqa: ARG002 -- for those that count
         """Returns in how many seconds there is room for a call, as far as that is known; 0.0 for now."""
@@ -76,8 +76,8 @@ class Requests(Counter):
 
     __slots__ = ("minute", "refusals")
 
-    def __init__(self, pace: Pace) -> None:
-        super().__init__(pace)
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
         self.minute = SlidingMinute()
         self.refusals = SlidingMinute()
 
@@ -112,8 +112,8 @@ class Rate(Counter):
 
     __slots__ = ("flow",)
 
-    def __init__(self, pace: Pace) -> None:
-        super().__init__(pace)
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
         self.flow = TokenRate()
 
     def wait(self, limit: int, wanted: Wanted, moment: Moment) -> float:
@@ -146,13 +146,13 @@ class Running(Counter):
 
     __slots__ = ("calls",)
 
-    def __init__(self, pace: Pace) -> None:
-        super().__init__(pace)
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
         self.calls = 0
 
     def wait(self, limit: int, wanted: Wanted, moment: Moment) -> float:  # noqa: ARG002 -- each call is one
         """Returns about when one that runs will have ended."""
-        return 0.0 if self.calls < limit else self.pace.wait()
+        return 0.0 if self.calls < limit else self.account.pace.wait()
 
     def hold(self, limit: int, wanted: Wanted, moment: Moment) -> None:  # noqa: ARG002 -- likewise
         """Counts one in."""
@@ -176,8 +176,8 @@ class Budget(Counter):
 
     __slots__ = ("dimension", "period", "promised", "spent")
 
-    def __init__(self, pace: Pace, dimension: str) -> None:
-        super().__init__(pace)
+    def __init__(self, account: Account, dimension: str) -> None:
+        super().__init__(account)
         self.dimension = dimension
         self.period = ""
         self.spent = 0
@@ -208,7 +208,7 @@ class Budget(Counter):
         left = self.left(limit, moment)
         if left >= wanted.least:
             return 0.0
-        return self.resets(moment) if self.is_spent(limit, wanted) else self.pace.wait()
+        return self.resets(moment) if self.is_spent(limit, wanted) else self.account.pace.wait()
 
     def hold(self, limit: int, wanted: Wanted, moment: Moment) -> None:  # noqa: ARG002 -- it was asked before
         """Promises tokens."""

@@ -64,26 +64,26 @@ KINDS: dict[str, type[Counter]] = {REQUESTS: Requests, TOKENS: Rate, CONCURRENCY
 
 
 class Account:
-    """All counters of a subject, each made when it is first asked for."""
+    """All counters of a subject, each made when it is first asked for; calls hold it while they run."""
 
-    __slots__ = ("counters", "pace")
+    __slots__ = ("counters", "holds", "pace")
 
     def __init__(self) -> None:
         self.counters: dict[str, Counter] = {}
         self.pace = Pace()
+        self.holds = 0
 
     def counter(self, dimension: str) -> Counter:
         """Returns the counter of a dimension."""
         counter = self.counters.get(dimension)
         if counter is None:
-            pace = self.pace
-            counter = Budget(pace, dimension) if dimension in BUDGETS else KINDS[dimension](pace)
+            counter = Budget(self, dimension) if dimension in BUDGETS else KINDS[dimension](self)
             self.counters[dimension] = counter
         return counter
 
     def is_idle(self, moment: Moment) -> bool:
         """Tells whether it can be forgotten."""
-        return all(counter.is_idle(moment) for counter in self.counters.values())
+        return not self.holds and all(counter.is_idle(moment) for counter in self.counters.values())
 
 
 class Ledger:
@@ -121,9 +121,8 @@ class Ledger:
         `prompt` is its estimated tokens, `cap` the most output that it asks for: None for any, 0 for none.  What is
         not `metered` on its way reserves its cap whole.
         """
-        held = tuple(allowances)
         moment = self.clock.moment()
-        found = self.found(held)
+        found = self.found(allowances)
         left: int | None = None  # of all budgets
         for one, counter in found:
             if isinstance(counter, Budget):
@@ -133,13 +132,14 @@ class Ledger:
                 cap = one.amount if cap is None else min(cap, one.amount)
         least = prompt + (cap != 0)
         output, cap = portion(cap, left, self.step, metered=metered)
-        wanted = Reservation(self, held, prompt, output, cap, least, moment.now)
+        wanted = Reservation(self, found, prompt, output, cap, least, moment.now)
         for one, counter in found:
             wait = counter.wait(one.amount, wanted, moment)
             if wait > 0:
                 self.refuse(found, moment)
                 raise Exhausted(one, wait, spent=isinstance(counter, Budget) and counter.is_spent(one.amount, wanted))
         for one, counter in found:
+            counter.account.holds += 1
             counter.hold(one.amount, wanted, moment)
         return wanted
 
@@ -184,12 +184,12 @@ class Ledger:
 class Reservation:
     """What one call holds of its allowances until it is settled."""
 
-    __slots__ = ("cap", "held", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
+    __slots__ = ("cap", "found", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
 
     def __init__(  # noqa: PLR0913 -- made in one place
         self,
         ledger: Ledger,
-        held: tuple[Allowance, ...],
+        found: list[tuple[Allowance, Counter]],
         prompt: int,
         output: int,
         cap: int | None,
@@ -197,7 +197,7 @@ class Reservation:
         now: float,
     ) -> None:
         self.ledger = ledger
-        self.held = held
+        self.found = found
         self.prompt = prompt
         self.output = output
         self.cap = cap
@@ -215,9 +215,8 @@ class Reservation:
     def extend(self) -> bool:
         """Reserves another step of output; returns whether there was anything left to reserve."""
         step, moment = self.ledger.step, self.ledger.clock.moment()
-        found = self.ledger.found(self.held)
         more = step
-        for one, counter in found:
+        for one, counter in self.found:
             if isinstance(counter, Budget):
                 more = min(more, counter.left(one.amount, moment))
             elif isinstance(counter, Output):
@@ -225,7 +224,7 @@ class Reservation:
                 more = min(more, one.amount + step - self.output)
         if more <= 0:
             return False
-        for one, counter in found:
+        for one, counter in self.found:
             counter.extend(one.amount, more, moment)
         self.output += more
         self.rated += more
@@ -237,6 +236,7 @@ class Reservation:
             return
         self.settled = True
         moment = self.ledger.clock.moment()
-        for one, counter in self.ledger.found(self.held):
-            counter.pace.note(moment.now - self.taken_at)
+        for one, counter in self.found:
+            counter.account.holds -= 1
+            counter.account.pace.note(moment.now - self.taken_at)
             counter.settle(one.amount, self, tokens, moment)

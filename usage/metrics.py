@@ -34,7 +34,7 @@ class Histogram:
 
 
 class Metrics:
-    """The counters of this process.  The event loop counts; any thread may read."""
+    """The counters of this process, for its event loop alone."""
 
     def __init__(self) -> None:
         self.requests: defaultdict[tuple[str, str, str], int] = defaultdict(int)
@@ -43,6 +43,8 @@ class Metrics:
         self.upstream_errors: defaultdict[tuple[str], int] = defaultdict(int)
         self.first_byte: defaultdict[tuple[str], Histogram] = defaultdict(Histogram)
         self.total: defaultdict[tuple[str], Histogram] = defaultdict(Histogram)
+        # Whoever holds calls that are not counted yet counts them then; on the event loop.
+        self.before_reading: Callable[[], None] = lambda: None
         # What is asked when somebody reads: name, meaning and value of a gauge.
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
@@ -85,6 +87,7 @@ class Metrics:
 
     def lines(self) -> Iterator[str]:
         """Returns all of it in Prometheus' text format, version 0.0.4."""
+        self.before_reading()
         yield from counter("requests", "Calls that are over", ("route", "status", "ended"), self.requests)
         yield from counter("tokens", "Tokens read and written", ("route", "kind"), self.tokens)
         yield from counter("refusals", "Requests that were refused", ("reason",), self.refusals)
