@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from proxy.running import Running
-    from usage.ledger import Allowance
+    from usage.dimensions import Allowance
 
 
 class Accounting:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from proxy.call import Call
     from proxy.policy import Ask
     from proxy.routes import Route
+    from usage.dimensions import Allowance
     from usage.journal import Journal
-    from usage.ledger import Allowance, Reservation
+    from usage.ledger import Reservation
     from usage.shared.ledger import SharedReservation
 
 NEVER = math.inf

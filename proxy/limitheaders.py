@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
+from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS, TOTAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from usage.ledger import Allowance, Ledger
+    from usage.dimensions import Allowance
+    from usage.ledger import Ledger
     from usage.shared.ledger import SharedLedger
 
 # The seconds of each dimension's window, for the IETF's policy.
@@ -20,28 +22,47 @@ WINDOWS = {REQUESTS: 60, TOKENS: 60, DAY: 86_400, MONTH: 2_592_000}
 # What OpenAI and Anthropic call them; of several that count the same thing, the one with least left is said.
 FAMILIES = {REQUESTS: "requests", TOKENS: "tokens", **dict.fromkeys(BUDGETS, "tokens")}
 
+# What each of them calls a family's limit, what is left of it, and when it is whole again.
+OPENAI, ANTHROPIC = (
+    {family: tuple(text.format(family, what).encode() for what in ("limit", "remaining", "reset")) for family in names}
+    for names in [set(FAMILIES.values())]
+    for text in ("x-ratelimit-{1}-{0}", "anthropic-ratelimit-{0}-{1}")
+)
+LEFT = itemgetter(1)
+
 Headers = list[tuple[bytes, bytes]]
+Room = tuple["Allowance", int, float]
 
 
-class Words(NamedTuple):
-    """What every answer says of an allowance alike."""
+class Wording(NamedTuple):
+    """What all answers to a key say alike.
 
-    family: str
-    name: bytes
+    Its policy, its state with places for numbers, which of its rooms those are (and whether with a time), and which
+    rooms make up each family.
+    """
+
     policy: bytes
-    amount: bytes
+    state: bytes
+    said: list[tuple[int, bool]]
+    families: list[tuple[str, list[int]]]
 
 
 @lru_cache(maxsize=4096)
-def words_of(one: Allowance) -> Words | None:
-    """Returns the words for an allowance, None for one of which nothing is said."""
-    family = FAMILIES.get(one.dimension)
-    if family is None:
-        return None
-    policy = f'"{one.dimension}";q={one.amount}'
-    if one.dimension in WINDOWS:
-        policy += f";w={WINDOWS[one.dimension]}"
-    return Words(family, f'"{one.dimension}"'.encode(), policy.encode(), str(one.amount).encode())
+def wording(allowances: tuple[Allowance, ...]) -> Wording:
+    """Returns the wording for some allowances."""
+    policy, state, said = [], [], []
+    families: dict[str, list[int]] = {}
+    for place, one in enumerate(allowances):
+        family = FAMILIES.get(one.dimension)
+        if family is None:
+            continue
+        window = f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else ""
+        policy.append(f'"{one.dimension}";q={one.amount}{window}')
+        is_timed = one.dimension != TOTAL
+        state.append(f'"{one.dimension}";r=%d' + (";t=%d" if is_timed else ""))
+        said.append((place, is_timed))
+        families.setdefault(family, []).append(place)
+    return Wording(", ".join(policy).encode(), ", ".join(state).encode(), said, list(families.items()))
 
 
 def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance], dialect: str) -> Headers:
@@ -50,43 +71,38 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance]
     `RateLimit` and `RateLimit-Policy` are the IETF draft's, `x-ratelimit-*` OpenAI's, `anthropic-ratelimit-*`
     Anthropic's.
     """
-    policies, states = [], []
-    tightest: dict[str, tuple[Words, int, float]] = {}
-    for one, left, reset in ledger.rooms(allowances):
-        words = words_of(one)
-        if words is None:
-            continue
-        policies.append(words.policy)
-        state = b"%b;r=%d" % (words.name, left)
-        states.append(state if reset == math.inf else b"%b;t=%d" % (state, math.ceil(reset)))
-        known = tightest.get(words.family)
-        if known is None or left < known[1]:
-            tightest[words.family] = words, left, reset
-    if not states:
+    rooms = ledger.rooms(allowances)
+    words = wording(tuple([one for one, _, _ in rooms]))
+    if not words.said:
         return []
-    headers = [(b"RateLimit-Policy", b", ".join(policies)), (b"RateLimit", b", ".join(states))]
-    for family, (words, left, reset) in tightest.items():
-        limit, remaining, resets = OPENAI[family]
-        headers += ((limit, words.amount), (remaining, b"%d" % left))
-        if reset != math.inf:
-            headers.append((resets, go_duration(reset).encode()))
+    numbers: list[int] = []
+    for place, is_timed in words.said:
+        _, left, reset = rooms[place]
+        numbers.append(left)
+        if is_timed:
+            numbers.append(math.ceil(reset))
+    headers = [(b"RateLimit-Policy", words.policy), (b"RateLimit", words.state % tuple(numbers))]
+    for family, places in words.families:
+        tightest = min([rooms[place] for place in places], key=LEFT) if len(places) > 1 else rooms[places[0]]
+        headers += family_headers(OPENAI[family], tightest, go_duration)
         if dialect == "anthropic":
-            limit, remaining, resets = ANTHROPIC[family]
-            headers += ((limit, words.amount), (remaining, b"%d" % left))
-            if reset != math.inf:
-                when = datetime.fromtimestamp(math.ceil(ledger.clock.time() + reset), UTC)
-                headers.append((resets, when.isoformat().replace("+00:00", "Z").encode()))
+            headers += family_headers(ANTHROPIC[family], tightest, lambda reset: moment(ledger.clock.time() + reset))
     return headers
 
 
-OPENAI = {
-    family: tuple(f"x-ratelimit-{what}-{family}".encode() for what in ("limit", "remaining", "reset"))
-    for family in FAMILIES.values()
-}
-ANTHROPIC = {
-    family: tuple(f"anthropic-ratelimit-{family}-{what}".encode() for what in ("limit", "remaining", "reset"))
-    for family in FAMILIES.values()
-}
+def family_headers(names: tuple[bytes, ...], room: Room, written: Callable[[float], str]) -> Headers:
+    """Returns what is said of the one room of a family that has least left."""
+    one, left, reset = room
+    limit, remaining, resets = names
+    headers = [(limit, b"%d" % one.amount), (remaining, b"%d" % left)]
+    if reset != math.inf:
+        headers.append((resets, written(reset).encode()))
+    return headers
+
+
+def moment(at: float) -> str:
+    """Writes a time (epoch seconds) as Anthropic does, in whole seconds."""
+    return datetime.fromtimestamp(math.ceil(at), UTC).isoformat().replace("+00:00", "Z")
 
 
 def go_duration(seconds: float) -> str:

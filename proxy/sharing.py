@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from proxy.admission import Entrance, asked_cap
 from proxy.exceptions import Full, LimitsUnavailable, OverLimit
-from usage.dimensions import CONCURRENCY
-from usage.ledger import Allowance, Exhausted, Unavailable
+from usage.dimensions import CONCURRENCY, Allowance
+from usage.ledger import Exhausted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

@@ -62,6 +62,7 @@ PURE = (
     "proxy.strictjson",
     "usage.ledger",
     "usage.counters",
+    "usage.holding",
     "usage.dimensions",
     "usage.resets",
     "usage.windows",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage.ledger import Allowance
+from usage.dimensions import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from usage.windows import MINUTE, SlidingMinute, TokenRate
 
 if TYPE_CHECKING:
-    from usage.ledger import Account
+    from usage.holding import Account
     from usage.resets import Calendar
 
 # Refused requests have a window of their own, this many times the limit: Retry-After stays true for the limit itself.
@@ -174,25 +174,28 @@ class Running(Counter):
 class Budget(Counter):
     """Tokens a day, a month or in all: what was spent in the present period, and what is promised to running calls."""
 
-    __slots__ = ("dimension", "period", "promised", "spent")
+    __slots__ = ("dimension", "period", "promised", "spent", "today")
 
     def __init__(self, account: Account, dimension: str) -> None:
         super().__init__(account)
         self.dimension = dimension
+        self.today: Calendar | None = None
         self.period = ""
         self.spent = 0
         self.promised = 0
 
-    def turn(self, moment: Moment) -> None:
+    def turn(self, today: Calendar) -> None:
         """Begins anew where the period has changed; promises go on."""
-        period = moment.today.periods[self.dimension]
+        self.today = today
+        period = today.periods[self.dimension]
         if period != self.period:
             self.period = period
             self.spent = 0
 
     def left(self, limit: int, moment: Moment) -> int:
         """Returns what may still be promised; negative where more was spent than planned."""
-        self.turn(moment)
+        if moment.today is not self.today:
+            self.turn(moment.today)
         return limit - self.spent - self.promised
 
     def is_spent(self, limit: int, wanted: Wanted) -> bool:
@@ -220,7 +223,8 @@ class Budget(Counter):
 
     def settle(self, limit: int, wanted: Wanted, tokens: int, moment: Moment) -> None:  # noqa: ARG002 -- likewise
         """Spends some of them, in the period in which the call ends."""
-        self.turn(moment)
+        if moment.today is not self.today:
+            self.turn(moment.today)
         self.promised -= wanted.tokens
         self.spent += tokens
 
@@ -230,5 +234,5 @@ class Budget(Counter):
 
     def is_idle(self, moment: Moment) -> bool:
         """Tells whether nothing is promised, and nothing spent in the present period."""
-        self.turn(moment)
+        self.turn(moment.today)
         return not self.promised and not self.spent

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from apikeys.models import Allowance as Row
 from apikeys.models import Key, KeyRevision
-from usage.ledger import Allowance
+from usage.dimensions import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,21 +14,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.counters import Budget, Counter, Moment, Output, Rate, Requests, Running
-from usage.dimensions import BUDGETS, CONCURRENCY, OUTPUT, REQUESTS, TOKENS
-from usage.portions import Pace, portion
+from usage.counters import Budget, Moment, Requests
+from usage.dimensions import Allowance
+from usage.holding import Account, Holding
+from usage.portions import portion
 from usage.resets import calendar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-
-class Allowance(NamedTuple):
-    """How much of one dimension one subject may have; a subject is `key:…`, `owner:…` or `team:…`."""
-
-    subject: str
-    dimension: str
-    amount: int
+# So many holdings are remembered; then all are made anew as they are asked for.
+MOST_HOLDINGS = 10_000
 
 
 class Exhausted(Exception):
@@ -60,32 +56,6 @@ class Clock(NamedTuple):
         return Moment(self.monotonic(), wall, calendar_of(wall))
 
 
-KINDS: dict[str, type[Counter]] = {REQUESTS: Requests, TOKENS: Rate, CONCURRENCY: Running, OUTPUT: Output}
-
-
-class Account:
-    """All counters of a subject, each made when it is first asked for; calls hold it while they run."""
-
-    __slots__ = ("counters", "holds", "pace")
-
-    def __init__(self) -> None:
-        self.counters: dict[str, Counter] = {}
-        self.pace = Pace()
-        self.holds = 0
-
-    def counter(self, dimension: str) -> Counter:
-        """Returns the counter of a dimension."""
-        counter = self.counters.get(dimension)
-        if counter is None:
-            counter = Budget(self, dimension) if dimension in BUDGETS else KINDS[dimension](self)
-            self.counters[dimension] = counter
-        return counter
-
-    def is_idle(self, moment: Moment) -> bool:
-        """Tells whether it can be forgotten."""
-        return not self.holds and all(counter.is_idle(moment) for counter in self.counters.values())
-
-
 class Ledger:
     """All accounts of this process."""
 
@@ -93,6 +63,7 @@ class Ledger:
         self.step = step
         self.clock = clock or Clock()
         self.accounts: dict[str, Account] = {}
+        self._holdings: dict[tuple[Allowance, ...], Holding] = {}
         self._unseen: list[str] = []
 
     def account(self, subject: str) -> Account:
@@ -101,6 +72,16 @@ class Ledger:
         if account is None:
             account = self.accounts[subject] = Account()
         return account
+
+    def holding(self, allowances: Iterable[Allowance]) -> Holding:
+        """Returns allowances with the counters that they stand on."""
+        held = tuple(allowances)
+        holding = self._holdings.get(held)
+        if holding is None:
+            if len(self._holdings) >= MOST_HOLDINGS:
+                self._holdings.clear()
+            holding = self._holdings[held] = Holding(held, self.account)
+        return holding
 
     def tidy(self, most: int) -> None:
         """Looks at so many accounts, each in its turn, and drops those that hold nothing any more."""
@@ -111,6 +92,7 @@ class Ledger:
             account = self.accounts.get(subject)
             if account is not None and account.is_idle(moment):
                 del self.accounts[subject]
+                self._holdings.clear()  # some stand on it
         del self._unseen[-most:]
 
     def reserve(
@@ -122,58 +104,43 @@ class Ledger:
         not `metered` on its way reserves its cap whole.
         """
         moment = self.clock.moment()
-        found = self.found(allowances)
-        left: int | None = None  # of all budgets
-        for one, counter in found:
-            if isinstance(counter, Budget):
-                room = counter.left(one.amount, moment) - prompt
-                left = room if left is None else min(left, room)
-            elif isinstance(counter, Output):
-                cap = one.amount if cap is None else min(cap, one.amount)
+        holding = self.holding(allowances)
+        if holding.ceiling is not None:
+            cap = holding.ceiling if cap is None else min(cap, holding.ceiling)
         least = prompt + (cap != 0)
-        output, cap = portion(cap, left, self.step, metered=metered)
-        wanted = Reservation(self, found, prompt, output, cap, least, moment.now)
-        for one, counter in found:
+        lefts = [budget.left(one.amount, moment) for one, budget in holding.budgets]
+        output, cap = portion(cap, min(lefts) - prompt if lefts else None, self.step, metered=metered)
+        wanted = Reservation(self, holding, prompt, output, cap, least, moment.now)
+        for one, counter in holding.counted:
             wait = counter.wait(one.amount, wanted, moment)
             if wait > 0:
-                self.refuse(found, moment)
+                self.refuse(holding, moment)
                 raise Exhausted(one, wait, spent=isinstance(counter, Budget) and counter.is_spent(one.amount, wanted))
-        for one, counter in found:
-            counter.account.holds += 1
+        for account in holding.accounts:
+            account.holds += 1
+        for one, counter in holding.counted:
             counter.hold(one.amount, wanted, moment)
         return wanted
 
-    def found(self, held: Iterable[Allowance]) -> list[tuple[Allowance, Counter]]:
-        """Returns each allowance with the counter that it stands on."""
-        found: list[tuple[Allowance, Counter]] = []
-        accounts = self.accounts
-        for one in held:
-            account = accounts.get(one.subject) or self.account(one.subject)
-            found.append((one, account.counters.get(one.dimension) or account.counter(one.dimension)))
-        return found
-
-    def refuse(self, found: Iterable[tuple[Allowance, Counter]], moment: Moment) -> None:
+    def refuse(self, holding: Holding, moment: Moment) -> None:
         """Counts a refusal where requests are counted."""
-        for one, counter in found:
+        for one, counter in holding.counted:
             if isinstance(counter, Requests):
                 counter.refuse(one.amount, moment)
-
-    def budgets(self, held: Iterable[Allowance]) -> list[tuple[Allowance, Budget]]:
-        """Returns those allowances that are budgets, with their counters."""
-        return [(one, counter) for one, counter in self.found(held) if isinstance(counter, Budget)]
 
     def restore(self, spent: Mapping[tuple[str, str], int]) -> None:
         """Takes over what was spent before this process began, by subject and budget."""
         moment = self.clock.moment()
         for (subject, dimension), tokens in spent.items():
-            for _, budget in self.budgets([Allowance(subject, dimension, 0)]):
-                budget.turn(moment)
-                budget.spent += tokens
+            counter = self.account(subject).counter(dimension)
+            if isinstance(counter, Budget):
+                counter.turn(moment.today)
+                counter.spent += tokens
 
     def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[Allowance, int, float]]:
         """Returns how much of each allowance is left, and in how many seconds it is whole again."""
         moment = self.clock.moment()
-        return [(one, *counter.room(one.amount, moment)) for one, counter in self.found(allowances)]
+        return [(one, *counter.room(one.amount, moment)) for one, counter in self.holding(allowances).counted]
 
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns the same of one allowance."""
@@ -184,20 +151,13 @@ class Ledger:
 class Reservation:
     """What one call holds of its allowances until it is settled."""
 
-    __slots__ = ("cap", "found", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
+    __slots__ = ("cap", "holding", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
 
     def __init__(  # noqa: PLR0913 -- made in one place
-        self,
-        ledger: Ledger,
-        found: list[tuple[Allowance, Counter]],
-        prompt: int,
-        output: int,
-        cap: int | None,
-        least: int,
-        now: float,
+        self, ledger: Ledger, holding: Holding, prompt: int, output: int, cap: int | None, least: int, now: float
     ) -> None:
         self.ledger = ledger
-        self.found = found
+        self.holding = holding
         self.prompt = prompt
         self.output = output
         self.cap = cap
@@ -214,17 +174,15 @@ class Reservation:
 
     def extend(self) -> bool:
         """Reserves another step of output; returns whether there was anything left to reserve."""
-        step, moment = self.ledger.step, self.ledger.clock.moment()
-        more = step
-        for one, counter in self.found:
-            if isinstance(counter, Budget):
-                more = min(more, counter.left(one.amount, moment))
-            elif isinstance(counter, Output):
-                # Ollama ends at its cap by itself; a step of grace covers frames that are no tokens.
-                more = min(more, one.amount + step - self.output)
+        holding, more, moment = self.holding, self.ledger.step, self.ledger.clock.moment()
+        if holding.ceiling is not None:
+            # Ollama ends at its cap by itself; a step of grace covers frames that are no tokens.
+            more = min(more, holding.ceiling + more - self.output)
+        for one, budget in holding.budgets:
+            more = min(more, budget.left(one.amount, moment))
         if more <= 0:
             return False
-        for one, counter in self.found:
+        for one, counter in holding.counted:
             counter.extend(one.amount, more, moment)
         self.output += more
         self.rated += more
@@ -236,7 +194,8 @@ class Reservation:
             return
         self.settled = True
         moment = self.ledger.clock.moment()
-        for one, counter in self.found:
-            counter.account.holds -= 1
-            counter.account.pace.note(moment.now - self.taken_at)
+        for account in self.holding.accounts:
+            account.holds -= 1
+            account.pace.note(moment.now - self.taken_at)
+        for one, counter in self.holding.counted:
             counter.settle(one.amount, self, tokens, moment)

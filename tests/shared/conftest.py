@@ -12,7 +12,8 @@ import pytest
 
 from tests.harness import GatewayServer
 from tests.redis_server import RedisServer, binary
-from usage.ledger import Allowance, Ledger
+from usage.dimensions import Allowance
+from usage.ledger import Ledger
 from usage.shared.ledger import SharedLedger, shared_ledger
 from usage.shared.link import Sums
 

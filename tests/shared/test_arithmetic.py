@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, ledger_on
 from usage.counters import Budget
-from usage.dimensions import CONCURRENCY, DIMENSIONS, OUTPUT, REQUESTS, TOKENS
-from usage.ledger import Allowance, Clock, Exhausted, Ledger, Reservation
+from usage.dimensions import CONCURRENCY, DIMENSIONS, OUTPUT, REQUESTS, TOKENS, Allowance
+from usage.ledger import Clock, Exhausted, Ledger, Reservation
 from usage.shared.ledger import SharedLedger, SharedReservation
 
 YEARS = st.floats(1_700_000_000, 2_200_000_000)  # 2023 to 2039

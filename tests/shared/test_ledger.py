@@ -11,8 +11,8 @@ import pytest
 from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, Watch, die, ledger_on, left, look_for_the_dead
 from usage.counters import Rate, Requests
-from usage.dimensions import CONCURRENCY, DAY, MONTH, REQUESTS, TOKENS, TOTAL
-from usage.ledger import Allowance, Clock, Exhausted, Ledger
+from usage.dimensions import CONCURRENCY, DAY, MONTH, REQUESTS, TOKENS, TOTAL, Allowance
+from usage.ledger import Clock, Exhausted, Ledger
 from usage.shared.ledger import SharedLedger, SharedReservation
 
 pytestmark = pytest.mark.anyio

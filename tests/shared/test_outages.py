@@ -15,8 +15,8 @@ import pytest
 from gateway.addresses import listening
 from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, die, ledger_on, left
-from usage.dimensions import CONCURRENCY, DAY, REQUESTS
-from usage.ledger import Allowance, Clock, Exhausted, Ledger, Unavailable
+from usage.dimensions import CONCURRENCY, DAY, REQUESTS, Allowance
+from usage.ledger import Clock, Exhausted, Ledger, Unavailable
 from usage.shared import messages
 from usage.shared.ledger import SharedLedger, shared_ledger
 from usage.shared.link import Sums

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usage.counters import Budget, Requests
-from usage.dimensions import CONCURRENCY, DAY, MONTH, OUTPUT, REQUESTS, TOKENS, TOTAL
-from usage.ledger import Allowance, Clock, Exhausted, Ledger, Reservation
+from usage.dimensions import CONCURRENCY, DAY, MONTH, OUTPUT, REQUESTS, TOKENS, TOTAL, Allowance
+from usage.ledger import Clock, Exhausted, Ledger, Reservation
 from usage.portions import FIRST_WAIT
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC

@@ -15,8 +15,9 @@ from tests.usage.journals import ended
 from usage.allowances import Allowances
 from usage.applying import store
 from usage.counters import Rate, Requests
+from usage.dimensions import Allowance
 from usage.lately import resume
-from usage.ledger import Allowance, Clock, Ledger
+from usage.ledger import Clock, Ledger
 from usage.lines import Record, read
 from usage.spent import spent
 

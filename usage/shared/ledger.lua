@@ -350,13 +350,15 @@ function operations.settle(call, tokens, held)
     reserved = prompt + output
     run(held, -1)
   end
+  local noted = {}
   for _, one in ipairs(held) do
     if BUDGETS[one[2]] then
       charge(one, tokens, -reserved)
     elseif rated >= 0 and one[2] == TOKENS then
       flow(one, tokens - rated)
     end
-    if text then
+    if text and not noted[one[1]] then
+      noted[one[1]] = true
       note(one, now - since)
     end
   end

@@ -8,8 +8,8 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from usage.dimensions import BUDGETS, CONCURRENCY
-from usage.ledger import Allowance, Clock, Exhausted, Unavailable
+from usage.dimensions import BUDGETS, CONCURRENCY, Allowance
+from usage.ledger import Clock, Exhausted, Unavailable
 from usage.shared.link import Link
 from usage.shared.messages import Messages
 
