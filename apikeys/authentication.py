@@ -72,7 +72,8 @@ def identify(meta: Meta) -> Principal | None:
                 raise KeysUnknown  # it may have been issued meanwhile, or be about to be
             guesses.count(meta.get("REMOTE_ADDR", ""))
             raise AuthenticationFailed(NOT_VALID)
-    if feed.outage > settings.OUTAGE_GRACE:
+    outage = feed.outage
+    if outage and outage > settings.OUTAGE_GRACE:
         raise KeysUnknown  # it may have been revoked long ago
     return found.principal
 

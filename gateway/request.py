@@ -19,9 +19,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 NO_BODY = io.BytesIO()
-# How headers are called in META, kept for those that come often: a client can't make it grow for ever.
-META_NAMES: dict[bytes, str] = {}
-MAX_META_NAMES = 256
+# How headers are called, here and in META, kept for those that come often: a client can't make it grow for ever.
+NAMES: dict[bytes, tuple[str, str]] = {}
+MAX_NAMES = 256
 
 
 class LaneRequest(ASGIRequest):
@@ -51,22 +51,21 @@ class LaneRequest(ASGIRequest):
         }
         self.headers = headers = {}
         for raw_name, raw_value in scope["headers"]:
-            name = META_NAMES.get(raw_name) or meta_name(raw_name)
-            value = raw_value.decode("latin-1")
-            meta[name] = f"{meta[name]},{value}" if name in meta else value
-            headers[raw_name.decode("latin-1")] = value
+            name, in_meta = NAMES.get(raw_name) or names_of(raw_name)
+            headers[name] = value = raw_value.decode("latin-1")
+            meta[in_meta] = f"{meta[in_meta]},{value}" if in_meta in meta else value
         self._stream = NO_BODY
 
 
-def meta_name(name: bytes) -> str:
-    """Returns how a header (lower case, as ASGI has it) is called in META; with an underscore it is nobody's."""
-    text = name.decode("latin-1")
-    if "_" in text:
-        return "INVALID"
-    plain = text.upper().replace("-", "_")
-    known = plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
-    if len(META_NAMES) < MAX_META_NAMES:
-        META_NAMES[name] = known
+def names_of(raw_name: bytes) -> tuple[str, str]:
+    """Returns how a header (lower case, as ASGI has it) is called, also in META; with an underscore it is nobody's."""
+    name = raw_name.decode("latin-1")
+    if "_" in name:
+        return name, "INVALID"
+    plain = name.upper().replace("-", "_")
+    known = name, plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
+    if len(NAMES) < MAX_NAMES:
+        NAMES[raw_name] = known
     return known
 
 

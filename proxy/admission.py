@@ -7,7 +7,7 @@ import random
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from proxy.caps import cap_of, set_cap
+from proxy.caps import set_cap
 from proxy.exceptions import JournalFull, OverLimit
 from proxy.lines import admitted_line, ended_line
 from proxy.speed import speed
@@ -55,7 +55,7 @@ class Entrance(Generic[AnyLedger]):
 
     def enter(self, call: Call, route: Route, asked: Ask, reservation: Reservation | SharedReservation | None) -> None:
         """Lets a call in on what is reserved for it."""
-        most = asked_cap(route, asked)
+        most = asked.cap
         if reservation is not None and route.shape.cap:
             cap = reservation.cap
             if cap is not None and cap != most:
@@ -76,17 +76,10 @@ class Door(Entrance[Ledger]):
         allowances = self.allowances(call.principal)
         if allowances:
             try:
-                reservation = self.ledger.reserve(
-                    allowances, asked.prompt_estimate, asked_cap(route, asked), metered=asked.streamed
-                )
+                reservation = self.ledger.reserve(allowances, asked.prompt_estimate, asked.cap, metered=asked.streamed)
             except Exhausted as exhausted:
                 raise OverLimit(exhausted) from None
         self.enter(call, route, asked, reservation)
-
-
-def asked_cap(route: Route, asked: Ask) -> int | None:
-    """Returns the most output that a request asks for: None for any, 0 for none."""
-    return cap_of(asked.payload, route.shape.cap) if route.shape.cap else 0
 
 
 class Admission:

@@ -92,7 +92,9 @@ class Share:
         self.size += size
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Gives everything back; a second time does nothing."""
+        if not self.size:
+            return
         self.bodies.held -= self.size
         self.bodies.held_by[self.key_id] -= self.size
         if not self.bodies.held_by[self.key_id]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -52,8 +52,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What a permitted request asks for."""
 
     model: str  # as the client spells it

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from proxy.caps import cap_of, set_cap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 # Ollama reloads the model for everyone when one of these differs from what it is loaded with.
 LOAD_OPTIONS = frozenset(
@@ -43,7 +43,9 @@ class Clamps:
 
     def apply(self, payload: dict[str, Any]) -> list[str]:
         """Drops and lowers in place; returns what was changed, for people."""
-        changed = drop(payload, [name for name in LOAD_FIELDS if name not in self.options])
+        changed: list[str] = []
+        if not payload.keys().isdisjoint(LOAD_FIELDS):
+            changed = drop(payload, [name for name in LOAD_FIELDS if name not in self.options])
         if payload.get("keep_alive") is not None:
             self.clamp_keep_alive(payload, changed)
         options = payload.get("options")
@@ -80,9 +82,11 @@ class Clamps:
         return [set_cap(payload, field, limit)]
 
 
-def drop(payload: dict[str, Any], names: Iterable[str]) -> list[str]:
+def drop(payload: dict[str, Any], names: Collection[str]) -> list[str]:
     """Drops fields that are set; returns what was dropped, for people."""
-    changed = []
+    changed: list[str] = []
+    if payload.keys().isdisjoint(names):
+        return changed
     for name in names:
         if payload.get(name) is not None:
             del payload[name]

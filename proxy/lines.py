@@ -26,7 +26,6 @@ def who(call: Call, admission: Admission) -> Line:
         "call": admission.call_id,
         "at": time.time(),
         "key": principal.key_id,
-        "label": principal.label,
         "owner": principal.owner_id,
         "team": principal.team,
         "model": facts.canonical if facts else "",
@@ -51,27 +50,21 @@ def ended_line(call: Call, admission: Admission) -> Line:
     """Returns the line of a call that has ended."""
     outcome, facts = call.outcome, call.facts
     usage = outcome.usage
-    total = monotonic() - call.started
-    now = time.time()
     return {
         "event": "ended",
         **who(call, admission),
-        "started": now - total,
-        "asked": facts.model if facts else "",
         "request_id": call.request_id,
         "status": outcome.status or OK,
         "ended": outcome.ended,
         "prompt_tokens": usage.prompt_tokens or 0,
         "completion_tokens": usage.completion_tokens or 0,
         "estimated": usage.estimated,
-        "total_duration": usage.total_duration,
         "load_duration": usage.load_duration,
         "prompt_eval_duration": usage.prompt_eval_duration,
         "eval_duration": usage.eval_duration,
         "wait": round(outcome.wait, 6),
         "first_byte": outcome.first_byte,
-        "total": round(total, 6),
-        "sent_bytes": outcome.sent_bytes,
+        "total": round(monotonic() - call.started, 6),
         "streamed": bool(facts and facts.streamed),
         "upstream": "ollama",
         "client": shown(call.client, admission.addresses),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxy import strictjson
-from proxy.caps import foreign
+from proxy.caps import cap_of, foreign
 from proxy.clamps import Clamps, drop, seconds_of
 from proxy.estimate import characters, tokens_of
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
@@ -53,6 +53,7 @@ class Ask:
     unload: bool = False  # asks to unload the model: answered here
     hide_usage: bool = False  # the client did not ask for the counts that we made Ollama send
     prompt_estimate: int = 0
+    cap: int | None = 0  # the most output that is asked for: None for any, 0 for none
     changed: list[str] = field(default_factory=list)
 
     def body(self) -> bytes:
@@ -118,7 +119,9 @@ def decide(
         ask.unload = bool(asked) and asks_to_unload(shape, payload)
         ask.changed += drop(payload, shape.privileged) + policy.clamps.apply(payload)
         ask.changed += policy.clamps.cap(payload, shape.cap)
-    ask.prompt_estimate = tokens_of(sum(characters(payload.get(name)) for name in shape.texts))
+    if shape.cap is not None:
+        ask.cap = cap_of(payload, shape.cap)
+    ask.prompt_estimate = tokens_of(sum(map(characters, filter(None, map(payload.get, shape.texts)))))
     return ask
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from proxy.admission import Entrance, asked_cap
+from proxy.admission import Entrance
 from proxy.exceptions import Full, LimitsUnavailable, OverLimit
 from usage.dimensions import CONCURRENCY, Allowance
 from usage.ledger import Exhausted, Unavailable
@@ -41,7 +41,7 @@ class SharedDoor(Entrance["SharedLedger"]):
         """Reserves in the shared ledger; raises OverLimit and LimitsUnavailable."""
         try:
             reservation = await self.ledger.reserve(
-                allowances, asked.prompt_estimate, asked_cap(route, asked), metered=asked.streamed
+                allowances, asked.prompt_estimate, asked.cap, metered=asked.streamed
             )
         except Exhausted as exhausted:
             raise OverLimit(exhausted) from None

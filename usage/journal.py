@@ -122,6 +122,16 @@ class Journal:
         return not self.broken
 
     def _write(self, data: bytes) -> None:
+        if not self._backlog:
+            try:
+                written = os.write(self._file, data)
+            except OSError:
+                self._backlog += data
+                raise
+            self.size += written
+            data = data[written:]
+            if not data:
+                return
         # What a full disk did not take, be it half a line, goes first, so that no line is ever torn or out of order.
         self._backlog += data
         while self._backlog:

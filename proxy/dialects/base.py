@@ -160,7 +160,7 @@ def parsed(frame: bytes) -> dict[str, Any]:
 
 def count(value: object) -> int | None:
     """Returns a count or duration, None where it is not a whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def object_of(value: object) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
+from proxy.answer import WholeAnswer
 from proxy.call import Facts
 from proxy.catalogue import catalogue
 from proxy.dialects.renamed import renamer
@@ -92,4 +93,4 @@ def single(call: Call, route: Route, facts: Facts, body: bytes) -> HttpResponse:
     body = route.format.mend(body)
     if facts.renamed:
         body = renamer(facts.target, facts.model)(body)
-    return HttpResponse(body, content_type="application/json" if body else "text/plain")
+    return WholeAnswer(body, "application/json" if body else "text/plain")

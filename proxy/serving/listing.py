@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 
 from proxy import listings
+from proxy.answer import WholeAnswer
 from proxy.catalogue import catalogue
 from proxy.listings import Sight
 from proxy.running import running
@@ -60,4 +61,4 @@ def in_shape(body: bytes, request: LaneRequest) -> bytes:
 
 def json(body: bytes) -> HttpResponse:
     """Answers with JSON."""
-    return HttpResponse(body, content_type="application/json")
+    return WholeAnswer(body)

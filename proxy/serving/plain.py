@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
+from proxy.answer import WholeAnswer
 from proxy.exceptions import NoRoute
 from proxy.serving.asking import ask_whole
 
@@ -22,7 +23,7 @@ async def plain(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Passes Ollama's answer on."""
     call.watch(request)
     body = await ask_whole(call, route.method, upstream_path(route, request.argument))
-    return HttpResponse(body, content_type="application/json" if body else "text/plain")
+    return WholeAnswer(body, "application/json" if body else "text/plain")
 
 
 def upstream_path(route: Route, argument: str) -> str:
