@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # An extension of ASGI that this server offers: one message with `status`, `headers` and `body`.  Its headers have been
 # checked by whoever made them, name no length and do not frame the body.
 WHOLE = "http.response.whole"
+# Writes a field of a head.
+FIELD = b"%b: %b\r\n".__mod__
 
 
 class Cycle(RequestResponseCycle):
@@ -45,11 +47,7 @@ class Cycle(RequestResponseCycle):
 
     def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
         """Returns the bytes of a whole answer, so that they travel together."""
-        parts = [STATUS_LINE[status]]
-        for name, value in self.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
+        parts = [STATUS_LINE[status], *map(FIELD, self.default_headers), *map(FIELD, headers)]
         if not self.keep_alive:
             parts.append(b"connection: close\r\n")
         parts.append(b"content-length: %d\r\n\r\n" % len(body))

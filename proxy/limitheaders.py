@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS, TOTAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from usage.dimensions import Allowance
     from usage.ledger import Ledger
     from usage.shared.ledger import SharedLedger
@@ -22,35 +20,41 @@ WINDOWS = {REQUESTS: 60, TOKENS: 60, DAY: 86_400, MONTH: 2_592_000}
 # What OpenAI and Anthropic call them; of several that count the same thing, the one with least left is said.
 FAMILIES = {REQUESTS: "requests", TOKENS: "tokens", **dict.fromkeys(BUDGETS, "tokens")}
 
-# What each of them calls a family's limit, what is left of it, and when it is whole again.
-OPENAI, ANTHROPIC = (
-    {family: tuple(text.format(family, what).encode() for what in ("limit", "remaining", "reset")) for family in names}
-    for names in [set(FAMILIES.values())]
-    for text in ("x-ratelimit-{1}-{0}", "anthropic-ratelimit-{0}-{1}")
-)
-LEFT = itemgetter(1)
+# How each of them calls a family's limit, what is left of it, and when it is whole again.
+OPENAI, ANTHROPIC = "x-ratelimit-{what}-{family}", "anthropic-ratelimit-{family}-{what}"
+LEFT = itemgetter(0)
 
 Headers = list[tuple[bytes, bytes]]
-Room = tuple["Allowance", int, float]
+
+
+class Names(NamedTuple):
+    """The headers for one allowance: its limit with its value, and the names of two more."""
+
+    limit: tuple[bytes, bytes]
+    remaining: bytes
+    reset: bytes
 
 
 class Wording(NamedTuple):
     """What all answers to a key say alike.
 
-    Its policy, its state with places for numbers, which of its rooms those are (and whether with a time), and which
-    rooms make up each family.
+    Its policy; its state with places for numbers; which of its allowances those are, and whether with a time; which of
+    them make up each family; and the headers of each.
     """
 
-    policy: bytes
+    policy: tuple[bytes, bytes]
     state: bytes
     said: list[tuple[int, bool]]
-    families: list[tuple[str, list[int]]]
+    families: list[list[int]]
+    openai: dict[int, Names]
+    anthropic: dict[int, Names]
 
 
 @lru_cache(maxsize=4096)
 def wording(allowances: tuple[Allowance, ...]) -> Wording:
     """Returns the wording for some allowances."""
-    policy, state, said = [], [], []
+    policy, state = [], []
+    words = Wording((b"", b""), b"", [], [], {}, {})
     families: dict[str, list[int]] = {}
     for place, one in enumerate(allowances):
         family = FAMILIES.get(one.dimension)
@@ -60,43 +64,54 @@ def wording(allowances: tuple[Allowance, ...]) -> Wording:
         policy.append(f'"{one.dimension}";q={one.amount}{window}')
         is_timed = one.dimension != TOTAL
         state.append(f'"{one.dimension}";r=%d' + (";t=%d" if is_timed else ""))
-        said.append((place, is_timed))
+        words.said.append((place, is_timed))
+        words.openai[place] = names(OPENAI, family, one)
+        words.anthropic[place] = names(ANTHROPIC, family, one)
         families.setdefault(family, []).append(place)
-    return Wording(", ".join(policy).encode(), ", ".join(state).encode(), said, list(families.items()))
+    return words._replace(
+        policy=(b"RateLimit-Policy", ", ".join(policy).encode()),
+        state=", ".join(state).encode(),
+        families=list(families.values()),
+    )
 
 
-def limit_headers(ledger: Ledger | SharedLedger, allowances: Iterable[Allowance], dialect: str) -> Headers:
+def names(text: str, family: str, one: Allowance) -> Names:
+    """Returns what an allowance's headers are called."""
+    limit, *others = (text.format(family=family, what=what).encode() for what in ("limit", "remaining", "reset"))
+    return Names((limit, str(one.amount).encode()), *others)
+
+
+def limit_headers(ledger: Ledger | SharedLedger, allowances: tuple[Allowance, ...], dialect: str) -> Headers:
     """Returns the headers of a limited key's answer.
 
     `RateLimit` and `RateLimit-Policy` are the IETF draft's, `x-ratelimit-*` OpenAI's, `anthropic-ratelimit-*`
     Anthropic's.
     """
-    rooms = ledger.rooms(allowances)
-    words = wording(tuple([one for one, _, _ in rooms]))
+    held = ledger.known(allowances)
+    words = wording(held)
     if not words.said:
         return []
+    rooms = ledger.rooms(held)
     numbers: list[int] = []
     for place, is_timed in words.said:
-        _, left, reset = rooms[place]
+        left, reset = rooms[place]
         numbers.append(left)
         if is_timed:
             numbers.append(math.ceil(reset))
-    headers = [(b"RateLimit-Policy", words.policy), (b"RateLimit", words.state % tuple(numbers))]
-    for family, places in words.families:
-        tightest = min([rooms[place] for place in places], key=LEFT) if len(places) > 1 else rooms[places[0]]
-        headers += family_headers(OPENAI[family], tightest, go_duration)
+    headers = [words.policy, (b"RateLimit", words.state % tuple(numbers))]
+    lefts = list(map(LEFT, rooms))
+    for family in words.families:
+        place = min(family, key=lefts.__getitem__) if len(family) > 1 else family[0]
+        left, reset = rooms[place]
+        said = words.openai[place]
+        headers += (said.limit, (said.remaining, b"%d" % left))
+        if reset != math.inf:
+            headers.append((said.reset, go_duration(reset).encode()))
         if dialect == "anthropic":
-            headers += family_headers(ANTHROPIC[family], tightest, lambda reset: moment(ledger.clock.time() + reset))
-    return headers
-
-
-def family_headers(names: tuple[bytes, ...], room: Room, written: Callable[[float], str]) -> Headers:
-    """Returns what is said of the one room of a family that has least left."""
-    one, left, reset = room
-    limit, remaining, resets = names
-    headers = [(limit, b"%d" % one.amount), (remaining, b"%d" % left)]
-    if reset != math.inf:
-        headers.append((resets, written(reset).encode()))
+            said = words.anthropic[place]
+            headers += (said.limit, (said.remaining, b"%d" % left))
+            if reset != math.inf:
+                headers.append((said.reset, moment(ledger.clock.time() + reset).encode()))
     return headers
 
 

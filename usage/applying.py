@@ -40,7 +40,8 @@ def apply(segment: str, records: Sequence[Record], *, start: int, end: int, sett
     Raises Overtaken if the segment is not applied up to `start`, and the database's errors.
     """
     with transaction.atomic():
-        AppliedSegment.objects.get_or_create(segment=segment)
+        if not start:
+            AppliedSegment.objects.get_or_create(segment=segment)
         # An update locks the row on every database, so two that apply the same lines can't both get past it.
         wanted = AppliedSegment.objects.filter(segment=segment, offset=start, settled=False)
         if not wanted.update(offset=end, settled=settle):

@@ -137,15 +137,18 @@ class Ledger:
                 counter.turn(moment.today)
                 counter.spent += tokens
 
-    def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[Allowance, int, float]]:
+    def known(self, allowances: tuple[Allowance, ...]) -> tuple[Allowance, ...]:
+        """Returns the allowances of which the room is known: all of them."""
+        return allowances
+
+    def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[int, float]]:
         """Returns how much of each allowance is left, and in how many seconds it is whole again."""
         moment = self.clock.moment()
-        return [(one, *counter.room(one.amount, moment)) for one, counter in self.holding(allowances).counted]
+        return [counter.room(one.amount, moment) for one, counter in self.holding(allowances).counted]
 
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns the same of one allowance."""
-        ((_, left, whole_in),) = self.rooms((one,))
-        return left, whole_in
+        return self.rooms((one,))[0]
 
 
 class Reservation:

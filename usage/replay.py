@@ -11,8 +11,8 @@ from usage import segments
 from usage.applying import Overtaken, Place, apply, forget, place_of
 from usage.lines import Admitted, Record, only_admits, read
 
-# Lines a transaction: some milliseconds of SQLite's one write lock.
-BATCH = 600
+# Lines a transaction: about ten milliseconds of SQLite's one write lock.
+BATCH = 1500
 
 log = logging.getLogger("gateway.usage")
 

@@ -72,7 +72,7 @@ async def test_what_is_left_is_heard_with_each_reservation(redis: RedisServer) -
         assert two.room(limits[2])[1] == float("inf")
         held.settle(30)
         assert [two.room(limit)[0] for limit in limits] == [3, 860, 4860]
-        assert [room[0] for room in one.rooms([*limits, key(MONTH, 5)])] == [*limits]
+        assert one.known([*limits, key(MONTH, 5)]) == tuple(limits)
 
 
 async def test_what_a_client_that_left_had_asked_for_is_given_back(redis: RedisServer) -> None:

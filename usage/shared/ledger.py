@@ -104,9 +104,13 @@ class SharedLedger:
                 case [int(left), int() | float() as resets]:
                     self._heard[one[:2]] = left, (now + resets if resets >= 0 else math.inf)
 
-    def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[Allowance, int, float]]:
-        """Returns the room of those allowances of which something was heard."""
-        return [(one, *self.room(one)) for one in allowances if one[:2] in self._heard]
+    def known(self, allowances: Iterable[Allowance]) -> tuple[Allowance, ...]:
+        """Returns the allowances of which something was heard."""
+        return tuple(one for one in allowances if one[:2] in self._heard)
+
+    def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[int, float]]:
+        """Returns how much of each allowance is left, and in how many seconds it is whole again."""
+        return [self.room(one) for one in allowances]
 
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns how much of an allowance is left, and in how many seconds it is whole again."""
