@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 is_segment = re.compile(r"([0-9a-f]{16})-(\d{6,})\.jsonl").fullmatch
-PORTION = 512 * 2**10
+PORTION = 2**20
 
 
 class Lines(NamedTuple):
