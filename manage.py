@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+# What a shell reports for a program that Ctrl-C ended, and for one that nobody reads from any more.
+INTERRUPTED, NOT_READ = 130, 141
 
 
 def main() -> None:
@@ -24,6 +25,10 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read what we say has had enough of it; the interpreter would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NOT_READ)
 
 
 if __name__ == "__main__":

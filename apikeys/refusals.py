@@ -50,4 +50,8 @@ class KeyEnded(Refusal):
     """The key was good when the call began, and is no longer."""
 
     def __init__(self) -> None:
-        super().__init__(401, "This API key was revoked, disabled or replaced, or has expired, while it was in use.")
+        super().__init__(
+            401,
+            "This API key was revoked, disabled or replaced, or has expired, while it was in use. "
+            "Ask the operator of this gateway for a new one.",
+        )

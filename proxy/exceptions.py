@@ -103,7 +103,7 @@ class OverLimit(Refusal):
         one, wait = exhausted.allowance, exhausted.wait
         whose = one.subject.partition(":")[0]
         what = f"{one.dimension.replace('_', ' ')} of this {whose} ({one.amount})"
-        when = "it does not come back" if wait == math.inf else f"try again in {math.ceil(wait)} seconds"
+        when = "it does not come back" if wait == math.inf else f"try again in {in_words(wait)}"
         if one.dimension == CONCURRENCY:
             when = "try again when another call has ended"
         elif one.dimension in BUDGETS and not exhausted.spent:
@@ -111,6 +111,14 @@ class OverLimit(Refusal):
         kind = "insufficient_quota" if exhausted.spent else "rate_limited"
         headers = {} if wait == math.inf else {"Retry-After": str(math.ceil(wait))}
         super().__init__(429, f"The limit on {what} is reached: {when}.", kind=kind, headers=headers)
+
+
+def in_words(seconds: float) -> str:
+    """Writes how long to wait, in the unit that people would use, never too short."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds > 2 * size:
+            return f"{math.ceil(seconds / size)} {unit}"
+    return f"{math.ceil(seconds)} second" + ("s" if seconds > 1 else "")
 
 
 class LimitsUnavailable(Refusal):

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -56,7 +57,7 @@ class Running:
         self.heartbeat = env.HEARTBEAT
         self.allowances = Allowances(env.default_allowances)
         self.journal = Journal(env.journal_dir)
-        self.sole = Sole(env.journal_dir)
+        self.sole = Sole(env.journal_dir, database_file())
         self.ledger: Ledger | SharedLedger
         self.shared: SharedLedger | None = None
         self.tidying: asyncio.Task[None] | None = None
@@ -140,6 +141,12 @@ def policy_of(env: Env, default_model: str) -> Policy:
         ),
         max_batch=env.MAX_BATCH,
     )
+
+
+def database_file() -> Path | None:
+    """Returns the database's file, None where it is none."""
+    path = Path(str(settings.DATABASES["default"]["NAME"]))
+    return path if path.is_file() else None
 
 
 running = Running()

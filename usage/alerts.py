@@ -34,16 +34,20 @@ class Alerts:
         return self.deliver()
 
     def watch(self) -> None:
-        """Notes each budget that has passed a level, once a period."""
+        """Notes each budget that has passed a level, once a period, and once more where it was raised since."""
         found = spendings(self.defaults, least=min(LEVELS))
-        known = set(
-            BudgetAlert.objects.filter(period__in={one.period for one in found}).values_list(
-                "subject", "dimension", "period", "level"
+        rows = BudgetAlert.objects.filter(period__in={one.period for one in found})
+        known = {
+            (subject, dimension, period, level): amount
+            for subject, dimension, period, level, amount in rows.values_list(
+                "subject", "dimension", "period", "level", "amount"
             )
-        )
+        }
         for one in found:
             passed = [level for level in LEVELS if one.percent >= level]
-            news = [level for level in passed if (one.subject, one.dimension, one.period, level) not in known]
+            news = [
+                level for level in passed if known.get((one.subject, one.dimension, one.period, level), 0) < one.amount
+            ]
             for level in news:
                 # Whoever passes both levels at once hears of the higher one only.
                 self.note(one, level, tell=level == passed[0])
@@ -51,21 +55,16 @@ class Alerts:
     def note(self, one: Spending, level: int, *, tell: bool) -> None:
         """Notes one level, unless another process just did."""
         now = timezone.now()
-        _, made = BudgetAlert.objects.get_or_create(
-            subject=one.subject,
-            dimension=one.dimension,
-            period=one.period,
-            level=level,
-            defaults={
-                "spent": one.spent,
-                "amount": one.amount,
-                "at": now,
-                "due": now if tell and self.webhook else None,
-            },
-        )
+        which = {"subject": one.subject, "dimension": one.dimension, "period": one.period, "level": level}
+        what = {"spent": one.spent, "amount": one.amount, "at": now, "due": now if tell and self.webhook else None}
+        _, made = BudgetAlert.objects.get_or_create(**which, defaults=what)
+        if not made:
+            raised = BudgetAlert.objects.filter(**which, amount__lt=one.amount)
+            made = raised.update(**what, attempts=0) > 0
         if made and tell:
             log.warning(
-                "%s has spent %d %% of its %s: %d of %d.",
+                "%s (%s) has spent %d %% of its %s: %d of %d.",
+                names([one])[one.subject],
                 one.subject,
                 one.percent,
                 one.dimension,

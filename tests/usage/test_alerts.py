@@ -102,6 +102,27 @@ def test_eighty_percent_and_all_are_each_told_once(ana: str, hook: Hook, caplog:
     assert len(caplog.records) == 2
 
 
+def test_a_budget_that_was_raised_is_told_of_anew(ana: str, hook: Hook) -> None:
+    alerts = Alerts({}, Webhook(hook.url))
+    use(ana, 100)
+    tell_all(alerts)
+    Allowance.put("key", ana, {"tokens_per_day": 1000})
+    tell_all(alerts)
+    use(ana, 700)
+    tell_all(alerts)
+    tell_all(alerts)
+    Allowance.put("key", ana, {"tokens_per_day": 900})  # less than it was told of
+    tell_all(alerts)
+    use(ana, 300)
+    tell_all(alerts)
+    tell_all(alerts)
+    assert [(said["level"], said["spent"], said["amount"]) for said in hook.said] == [
+        (100, 100, 100),
+        (80, 800, 1000),
+        (100, 1100, 900),
+    ]
+
+
 def test_both_levels_at_once_are_told_as_one(ana: str, hook: Hook) -> None:
     use(ana, 200)
     tell_all(Alerts({}, Webhook(hook.url)))
@@ -174,5 +195,5 @@ def test_without_a_webhook_the_log_is_told(ana: str, caplog: pytest.LogCaptureFi
     use(ana, 80)
     assert not Alerts({}).step()
     assert [record.getMessage() for record in caplog.records] == [
-        f"key:{ana} has spent 80 % of its tokens_per_day: 80 of 100."
+        f"Ana's laptop (key:{ana}) has spent 80 % of its tokens_per_day: 80 of 100."
     ]

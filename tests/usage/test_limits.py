@@ -180,6 +180,15 @@ def test_a_second_process_on_the_same_journal_refuses_to_start(make_gateway: Mak
     make_gateway(JOURNAL_DIR=str(server.folder / "journal"), LIMITS="per-process")
 
 
+def test_a_second_process_on_the_same_database_refuses_to_start(make_gateway: MakeGateway) -> None:
+    server = make_gateway()
+    database = {"DATABASE_URL": f"sqlite:///{server.folder / 'db.sqlite3'}"}
+    second = GatewayServer(ollama_url=None, OLLAMA_URL=server.url, **database)
+    with pytest.raises(AssertionError, match="or the same database"):
+        second.start()
+    make_gateway(LIMITS="per-process", **database)
+
+
 def test_the_journal_is_not_readable_by_others(make_gateway: MakeGateway) -> None:
     server = make_gateway()
     generate(server)
