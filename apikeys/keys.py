@@ -1,8 +1,8 @@
 """The text of a key: how it is made, recognised and digested, without Django.
 
 A key reads `ollama_<id>_<secret><checksum>`, all base62: a public id of 12 characters, a secret of 43 (256 bits) and
-the CRC-32 of everything before it in 6.  The checksum tells a mistyped or made-up key without any look-up, and proves
-nothing.
+the CRC-32 of everything before it in 6.  The checksum tells whether a key that nobody has was mistyped or
+made up, or may be too new to be known; it proves nothing.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from gateway.handler import GatewayHandler  # noqa: E402
 from gateway.warmup import warm_up  # noqa: E402
 from proxy.lane import LANE  # noqa: E402
 from proxy.running import running  # noqa: E402
+from usage.metrics import metrics  # noqa: E402
 
 if TYPE_CHECKING:
     from gateway.request import Receive, Scope, Send
@@ -31,6 +32,7 @@ class Lifespan:
     def __init__(self, app: GatewayHandler) -> None:
         self.app = app
         self.accounting = Accounting(running)
+        metrics.before_reading = app.lane.report.flush
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one ASGI connection."""

@@ -182,8 +182,9 @@ class Call:
         if not self.outcome.status:
             self.outcome.status = CLIENT_LEFT
             self.outcome.ended = LEFT
-        if self.watcher is not None:
-            self.watcher.cancel()
+        watcher, self.watcher = self.watcher, None
+        if watcher is not None:
+            watcher.cancel()
         self.release()
         self.settle()
         if self.on_finish is not None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS, TOTAL
+from usage.dimensions import BUDGETS, DAY, MONTH, REQUESTS, TOKENS
 
 if TYPE_CHECKING:
     from usage.dimensions import Allowance
@@ -22,7 +21,6 @@ FAMILIES = {REQUESTS: "requests", TOKENS: "tokens", **dict.fromkeys(BUDGETS, "to
 
 # How each of them calls a family's limit, what is left of it, and when it is whole again.
 OPENAI, ANTHROPIC = "x-ratelimit-{what}-{family}", "anthropic-ratelimit-{family}-{what}"
-LEFT = itemgetter(0)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -35,43 +33,45 @@ class Names(NamedTuple):
     reset: bytes
 
 
-class Wording(NamedTuple):
-    """What all answers to a key say alike.
+class Words(NamedTuple):
+    """What all answers say alike of an allowance: its part of the policy, and its state with places for numbers."""
 
-    Its policy; its state with places for numbers; which of its allowances those are, and whether with a time; which of
-    them make up each family; and the headers of each.
-    """
+    family: str
+    policy: str
+    state: bytes
+    timed: bytes
+    openai: Names
+    anthropic: Names
+
+
+class Wording(NamedTuple):
+    """What all answers to a key say alike; None stands for allowances of which they say nothing."""
 
     policy: tuple[bytes, bytes]
-    state: bytes
-    said: list[tuple[int, bool]]
-    families: list[list[int]]
-    openai: dict[int, Names]
-    anthropic: dict[int, Names]
+    words: list[Words | None]
 
 
 @lru_cache(maxsize=4096)
 def wording(allowances: tuple[Allowance, ...]) -> Wording:
     """Returns the wording for some allowances."""
-    policy, state = [], []
-    words = Wording((b"", b""), b"", [], [], {}, {})
-    families: dict[str, list[int]] = {}
-    for place, one in enumerate(allowances):
-        family = FAMILIES.get(one.dimension)
-        if family is None:
-            continue
-        window = f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else ""
-        policy.append(f'"{one.dimension}";q={one.amount}{window}')
-        is_timed = one.dimension != TOTAL
-        state.append(f'"{one.dimension}";r=%d' + (";t=%d" if is_timed else ""))
-        words.said.append((place, is_timed))
-        words.openai[place] = names(OPENAI, family, one)
-        words.anthropic[place] = names(ANTHROPIC, family, one)
-        families.setdefault(family, []).append(place)
-    return words._replace(
-        policy=(b"RateLimit-Policy", ", ".join(policy).encode()),
-        state=", ".join(state).encode(),
-        families=list(families.values()),
+    words = [words_of(one) for one in allowances]
+    policy = ", ".join(one.policy for one in words if one is not None)
+    return Wording((b"RateLimit-Policy", policy.encode()), words)
+
+
+def words_of(one: Allowance) -> Words | None:
+    """Returns the words for one allowance."""
+    family = FAMILIES.get(one.dimension)
+    if family is None:
+        return None
+    window = f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else ""
+    return Words(
+        family,
+        f'"{one.dimension}";q={one.amount}{window}',
+        f'"{one.dimension}";r=%d'.encode(),
+        f'"{one.dimension}";r=%d;t=%d'.encode(),
+        names(OPENAI, family, one),
+        names(ANTHROPIC, family, one),
     )
 
 
@@ -88,30 +88,27 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: tuple[Allowance, ..
     Anthropic's.
     """
     held = ledger.known(allowances)
-    words = wording(held)
-    if not words.said:
+    policy, every = wording(held)
+    states: list[bytes] = []
+    tightest: dict[str, tuple[Words, int, float]] = {}
+    for words, (left, reset) in zip(every, ledger.rooms(held), strict=True):
+        if words is None:
+            continue
+        states.append(words.state % left if reset == math.inf else words.timed % (left, math.ceil(reset)))
+        known = tightest.get(words.family)
+        if known is None or left < known[1]:
+            tightest[words.family] = words, left, reset
+    if not states:
         return []
-    rooms = ledger.rooms(held)
-    numbers: list[int] = []
-    for place, is_timed in words.said:
-        left, reset = rooms[place]
-        numbers.append(left)
-        if is_timed:
-            numbers.append(math.ceil(reset))
-    headers = [words.policy, (b"RateLimit", words.state % tuple(numbers))]
-    lefts = list(map(LEFT, rooms))
-    for family in words.families:
-        place = min(family, key=lefts.__getitem__) if len(family) > 1 else family[0]
-        left, reset = rooms[place]
-        said = words.openai[place]
-        headers += (said.limit, (said.remaining, b"%d" % left))
+    headers = [policy, (b"RateLimit", b", ".join(states))]
+    for words, left, reset in tightest.values():
+        headers += (words.openai.limit, (words.openai.remaining, b"%d" % left))
         if reset != math.inf:
-            headers.append((said.reset, go_duration(reset).encode()))
+            headers.append((words.openai.reset, go_duration(reset).encode()))
         if dialect == "anthropic":
-            said = words.anthropic[place]
-            headers += (said.limit, (said.remaining, b"%d" % left))
+            headers += (words.anthropic.limit, (words.anthropic.remaining, b"%d" % left))
             if reset != math.inf:
-                headers.append((said.reset, moment(ledger.clock.time() + reset).encode()))
+                headers.append((words.anthropic.reset, moment(ledger.clock.time() + reset).encode()))
     return headers
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gateway.rest import log_failure
 from usage.metrics import metrics
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ class Reporter:
         self.line = json_line if as_json else readable_line
         self.addresses = addresses
         self.waiting: list[Over] = []
-        metrics.before_reading = self.flush
 
     def __call__(self, call: Call) -> None:
         """Reports a call that is over, in a moment."""
@@ -64,7 +64,12 @@ class Reporter:
     def flush(self) -> None:
         """Counts those that wait, and writes their lines."""
         waiting, self.waiting = self.waiting, []
-        lines = [self.seen(over) for over in waiting]
+        lines = []
+        for over in waiting:
+            try:
+                lines.append(self.seen(over))
+            except Exception as error:  # noqa: BLE001 -- one call that can't be reported must not hide the others
+                log_failure(error)
         if lines:
             log.info("\n".join(lines))
 

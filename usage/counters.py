@@ -25,8 +25,6 @@ class Moment(NamedTuple):
 class Wanted(Protocol):
     """What a call takes of each counter, in tokens."""
 
-    prompt: int
-    output: int  # may come before more is asked for
     least: int  # below this a budget is of no use to it
     rated: int  # is taken from rates
 
@@ -36,7 +34,7 @@ class Wanted(Protocol):
 
 
 class Counter:
-    """One dimension of a subject's account."""
+    """One dimension of a subject's account; this one counts nothing."""
 
     __slots__ = ("account",)
 
@@ -63,12 +61,6 @@ class Counter:
     def is_idle(self, moment: Moment) -> bool:  # noqa: ARG002 -- likewise
         """Tells whether it can be forgotten: it would count as if it were new."""
         return True
-
-
-class Output(Counter):
-    """Tokens of output a call: there is nothing to count."""
-
-    __slots__ = ()
 
 
 class Requests(Counter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage.counters import Budget, Counter, Output, Rate, Requests, Running
+from usage.counters import Budget, Counter, Rate, Requests, Running
 from usage.dimensions import BUDGETS, CONCURRENCY, OUTPUT, REQUESTS, TOKENS
 from usage.portions import Pace
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from usage.counters import Moment
     from usage.dimensions import Allowance
 
-KINDS: dict[str, type[Counter]] = {REQUESTS: Requests, TOKENS: Rate, CONCURRENCY: Running, OUTPUT: Output}
+# What else can be limited, now or in another version, needs no counter.
+KINDS: dict[str, type[Counter]] = {REQUESTS: Requests, TOKENS: Rate, CONCURRENCY: Running}
 
 
 class Account:
@@ -31,7 +32,7 @@ class Account:
         """Returns the counter of a dimension."""
         counter = self.counters.get(dimension)
         if counter is None:
-            counter = Budget(self, dimension) if dimension in BUDGETS else KINDS[dimension](self)
+            counter = Budget(self, dimension) if dimension in BUDGETS else KINDS.get(dimension, Counter)(self)
             self.counters[dimension] = counter
         return counter
 

@@ -87,13 +87,15 @@ class Ledger:
         """Looks at so many accounts, each in its turn, and drops those that hold nothing any more."""
         if not self._unseen:
             self._unseen = list(self.accounts)
-        moment = self.clock.moment()
+        moment, dropped = self.clock.moment(), False
         for subject in self._unseen[-most:]:
             account = self.accounts.get(subject)
             if account is not None and account.is_idle(moment):
                 del self.accounts[subject]
-                self._holdings.clear()  # some stand on it
+                dropped = True
         del self._unseen[-most:]
+        if dropped:
+            self._holdings.clear()  # some stand on what is gone
 
     def reserve(
         self, allowances: Iterable[Allowance], prompt: int, cap: int | None, *, metered: bool = True
@@ -110,17 +112,19 @@ class Ledger:
         least = prompt + (cap != 0)
         lefts = [budget.left(one.amount, moment) for one, budget in holding.budgets]
         output, cap = portion(cap, min(lefts) - prompt if lefts else None, self.step, metered=metered)
-        wanted = Reservation(self, holding, prompt, output, cap, least, moment.now)
+        reservation = Reservation(self, holding, prompt, output, cap, least, moment.now)
         for one, counter in holding.counted:
-            wait = counter.wait(one.amount, wanted, moment)
+            wait = counter.wait(one.amount, reservation, moment)
             if wait > 0:
                 self.refuse(holding, moment)
-                raise Exhausted(one, wait, spent=isinstance(counter, Budget) and counter.is_spent(one.amount, wanted))
+                raise Exhausted(
+                    one, wait, spent=isinstance(counter, Budget) and counter.is_spent(one.amount, reservation)
+                )
         for account in holding.accounts:
             account.holds += 1
         for one, counter in holding.counted:
-            counter.hold(one.amount, wanted, moment)
-        return wanted
+            counter.hold(one.amount, reservation, moment)
+        return reservation
 
     def refuse(self, holding: Holding, moment: Moment) -> None:
         """Counts a refusal where requests are counted."""
@@ -152,7 +156,7 @@ class Ledger:
 
 
 class Reservation:
-    """What one call holds of its allowances until it is settled."""
+    """What one call takes of its allowances, until it is settled."""
 
     __slots__ = ("cap", "holding", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
 

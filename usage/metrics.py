@@ -94,7 +94,7 @@ class Metrics:
         yield from counter("upstream_errors", "Failures of Ollama", ("reason",), self.upstream_errors)
         yield from histogram("first_byte_seconds", "Time to an answer's first byte", self.first_byte)
         yield from histogram("request_seconds", "Time to a call's end", self.total)
-        for name, (meaning, value) in list(self.gauges.items()):
+        for name, (meaning, value) in self.gauges.items():
             yield from head(name, meaning, "gauge")
             yield f"ollama_gateway_{name} {number(value())}"
 
@@ -113,14 +113,14 @@ def head(name: str, meaning: str, kind: str) -> Iterable[str]:
 def counter(name: str, meaning: str, names: tuple[str, ...], counts: dict[Any, int]) -> Iterator[str]:
     """Returns the lines of a counter whose values have these labels."""
     yield from head(f"{name}_total", meaning, "counter")
-    for values, count in sorted(counts.copy().items()):
+    for values, count in sorted(counts.items()):
         yield f"ollama_gateway_{name}_total{{{labels(names, values)}}} {count}"
 
 
 def histogram(name: str, meaning: str, found: dict[tuple[str], Histogram]) -> Iterator[str]:
     """Returns the lines of a histogram for each route."""
     yield from head(name, meaning, "histogram")
-    for route, each in sorted(found.copy().items()):
+    for route, each in sorted(found.items()):
         whose, passed = labels(("route",), route), 0
         for bound, count in zip((*map(number, BOUNDS), "+Inf"), each.buckets, strict=True):
             passed += count

@@ -41,8 +41,3 @@ def calendar(days: int) -> Calendar:
 def calendar_of(now: float) -> Calendar:
     """Returns the calendar of a time's day."""
     return calendar(int(now // DAY_SECONDS))
-
-
-def period(budget: str, now: float) -> str:
-    """Returns the present period of a budget, one of BUDGETS, at `now` in epoch seconds."""
-    return calendar_of(now).periods[budget]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks.stub_client import StubProcess
+from proxy.call import Call
+from proxy.report import Reporter
 from tests.harness import GatewayServer, wait_until
 from tests.proxy.wire import Client, ask, asked
 
@@ -55,6 +58,20 @@ def test_a_line_says_who_what_how_and_how_much(production: GatewayServer, *, str
     assert (line["prompt_tokens"], line["completion_tokens"]) == (2, 2)
     assert 0 < line["first_byte"] <= line["total"] < 10
     assert line["client"] == "127.0.0.1"
+
+
+@pytest.mark.anyio
+async def test_a_call_that_can_not_be_reported_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    report = Reporter(as_json=True, addresses=False)
+    for request_id in ("before", "broken", "behind"):
+        call = Call(request_id, "POST", "/api/chat", "")
+        if request_id == "broken":
+            call.outcome = None  # type: ignore[assignment]  # what nobody foresaw
+        report(call)
+    report.flush()
+    assert [word for word in ("before", "broken", "behind") if f'"{word}"' in caplog.text] == ["before", "behind"]
+    assert "Unforeseen AttributeError" in caplog.text
 
 
 def test_a_completion_is_counted_too(production: GatewayServer) -> None:

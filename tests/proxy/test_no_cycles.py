@@ -1,4 +1,4 @@
-"""Whichever way a request ends, all that it made is freed at once: nothing of it waits for the garbage collector.
+"""Whichever way a request on the lane ends, all that it made is freed: nothing waits for the garbage collector.
 
 A server whose garbage waits looks like one that leaks, for hours: full collections are rare.
 """
@@ -19,6 +19,7 @@ import pytest
 from benchmarks.stub_client import StubProcess
 from proxy.live import live
 from tests.proxy.wire import RESET
+from usage.metrics import metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,11 @@ SLOW = "[[chunks=200 interval_ms=20]]"
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """The server's own loop: asyncio's transports hold themselves."""
     return "asyncio", {"use_uvloop": True}
+
+
+def listing(key: str, path: str, fields: str) -> bytes:
+    """Returns the bytes of a request without a body."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\n{fields}\r\n".encode()
 
 
 def request(key: str, prompt: str, *, stream: bool, fields: str = "Connection: close\r\n", cut: int = 0) -> bytes:
@@ -97,6 +103,19 @@ async def test_it_leaves_nothing_to_the_garbage_collector(
     caplog.set_level(logging.WARNING, logger="gateway.calls")
     prompt, stream, fields, cut, leave_after = ending
     data = request(inside_key, prompt, stream=stream, fields=fields, cut=cut)
+    await leaves_nothing(stub, port, data, leave_after)
+
+
+@pytest.mark.parametrize("fields", ["", "Origin: http://else.where\r\n"], ids=["plain", "of a browser"])
+@pytest.mark.parametrize("path", ["/api/tags", "/v1/models", "/api/version", "/no/such/path"])
+async def test_nor_does_a_request_without_a_body(
+    stub: StubProcess, port: int, inside_key: str, path: str, fields: str
+) -> None:
+    await leaves_nothing(stub, port, listing(inside_key, path, f"Connection: close\r\n{fields}"), None)
+
+
+async def leaves_nothing(stub: StubProcess, port: int, data: bytes, leave_after: int | None) -> None:
+    """Sends bytes some times, and fails if each time left something."""
     tasks = len(asyncio.all_tasks())
 
     async def often() -> None:
@@ -105,6 +124,7 @@ async def test_it_leaves_nothing_to_the_garbage_collector(
         async with asyncio.timeout(5):
             while live.calls or len(asyncio.all_tasks()) > tasks or stub.under_way():  # noqa: ASYNC110 -- nobody tells
                 await asyncio.sleep(0.02)
+        metrics.before_reading()  # calls that are over wait a moment to be counted
 
     await often()  # what is made once is made now
     with garbage() as found:

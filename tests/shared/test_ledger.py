@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
+from proxy.limitheaders import limit_headers
 from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, Watch, die, ledger_on, left, look_for_the_dead
 from usage.counters import Rate, Requests
@@ -182,3 +183,19 @@ async def test_all_keys_live_in_one_slot_and_what_counts_a_minute_goes_by_itself
         passing = [name.decode() for name in names if b":requests:" in name or b":due:" in name]
         assert len(passing) == 2
         assert all(b":-1" not in redis.say("TTL", name) for name in passing)
+
+
+async def test_a_call_that_is_counted_late_is_counted_where_it_began(redis: RedisServer) -> None:
+    watch, limit = Watch(), key(REQUESTS, 5)
+    async with ledger_on(redis, clock=watch) as ledger:
+        watch.now += 50
+        await ledger.reserve([limit], 1, None)
+        ledger.messages.put("adopt", "of another process", 1, 0, 45.0, [list(limit)])
+        assert await left(ledger, limit) == 3
+        watch.now += 16
+        assert await left(ledger, limit) == 4
+        assert 0 < ledger.room(limit)[1] <= 44
+        assert [name for name, _ in limit_headers(ledger, (limit,), "openai")][:2] == [
+            b"RateLimit-Policy",
+            b"RateLimit",
+        ]

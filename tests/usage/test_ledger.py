@@ -113,6 +113,12 @@ def test_refusals_are_counted_apart_and_bounded(ledger: Ledger, watch: Watch) ->
     ledger.reserve([limit], 1, None)
 
 
+def test_a_limit_of_a_kind_that_is_not_known_limits_nothing(ledger: Ledger) -> None:
+    unknown = key("of_another_version", 0)
+    ledger.reserve([unknown, key(REQUESTS, 5)], 1, None).settle(1)
+    assert ledger.room(unknown) == (0, 0.0)
+
+
 def test_a_request_is_taken_from_all_allowances_or_from_none(ledger: Ledger) -> None:
     mine, ours = key(REQUESTS, 5), key(REQUESTS, 1, "team:x")
     ledger.reserve([mine, ours], 1, None)

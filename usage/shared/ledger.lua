@@ -1,4 +1,4 @@
--- The arithmetic of usage/ledger.py, usage/portions.py and usage/windows.py, for all processes at once.
+-- The arithmetic of usage/{ledger,counters,windows,portions,resets}.py, for all processes at once.
 --
 -- KEYS[1] names the present epoch; all other keys share its hash tag, so that they live in one slot.  ARGV[1] is one
 -- message of one process, a JSON object: epoch, process, seq (its number, from 1 on), step (tokens of output reserved
@@ -134,6 +134,17 @@ end
 local function minute_take(key, when)
   redis.call('RPUSH', key, exact(when))
   redis.call('PEXPIRE', key, MINUTE * 1000 + MARGIN)
+end
+
+-- Counts one that was earlier than some that are counted: the times stay in order.
+local function minute_insert(key, when)
+  for _, later in ipairs(redis.call('LRANGE', key, 0, -1)) do
+    if tonumber(later) > when then
+      redis.call('LINSERT', key, 'BEFORE', later, exact(when))
+      return
+    end
+  end
+  minute_take(key, when)
 end
 
 local function due_of(one)
@@ -371,7 +382,7 @@ function operations.adopt(call, prompt, output, ago, held)
     if BUDGETS[one[2]] then
       charge(one, 0, prompt + output)
     elseif one[2] == REQUESTS and ago < MINUTE then
-      minute_take((minute('requests', one)), now - ago)
+      minute_insert((minute('requests', one)), now - ago)
     end
   end
   run(held, 1)
