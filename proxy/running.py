@@ -57,7 +57,8 @@ class Running:
         self.heartbeat = env.HEARTBEAT
         self.allowances = Allowances(env.default_allowances)
         self.journal = Journal(env.journal_dir)
-        self.sole = Sole(env.journal_dir, database_file())
+        self.sole = Sole(env.journal_dir / "limits.lock")
+        self.sole_here: Sole | None = None
         self.ledger: Ledger | SharedLedger
         self.shared: SharedLedger | None = None
         self.tidying: asyncio.Task[None] | None = None
@@ -81,12 +82,7 @@ class Running:
 
     async def open(self) -> None:
         """Connects what needs an event loop; returns when requests can be served.  Raises NotSole."""
-        if not self.sole.take(shared=self.shared is not None):
-            if settings.ENV.LIMITS == "exact":
-                raise NotSole(settings.ENV.journal_dir)
-            log.warning(
-                "Limits are per process: another one uses %s, and each lets its own share in.", self.sole.folder
-            )
+        self.be_sole()
         self.journal.open()
         self.policy = policy_of(settings.ENV, settings.OLLAMA_MODEL)
         self.upstream = connect(settings.ENV, settings.OLLAMA_URL)
@@ -99,6 +95,23 @@ class Running:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+
+    def be_sole(self) -> None:
+        """Makes sure that nobody else counts the same limits, or says that somebody does; raises NotSole."""
+        shared = self.shared is not None
+        alone = self.sole.take(shared=shared)
+        if not alone and settings.ENV.LIMITS == "exact":
+            raise NotSole(self.sole.file.parent)
+        database = Path(str(settings.DATABASES["default"]["NAME"]))
+        if alone and database.is_file():
+            self.sole_here = Sole(database.with_name(f"{database.name}-limits.lock"))
+            alone = self.sole_here.take(shared=shared)
+        if not alone:
+            log.warning(
+                "Limits are per process: another one uses the same journal or database (%s), and each lets its own "
+                "share in. REDIS_URL makes them count together.",
+                database.name,
+            )
 
     async def look(self, principal: Principal) -> None:
         """Hears what is left of a key's limits where several processes share them, if that can be heard."""
@@ -124,7 +137,9 @@ class Running:
         if self.shared is not None:
             await self.shared.stop()
         self.journal.close()
-        self.sole.free()
+        for sole in (self.sole, self.sole_here):
+            if sole is not None:
+                sole.free()
 
 
 def policy_of(env: Env, default_model: str) -> Policy:
@@ -141,12 +156,6 @@ def policy_of(env: Env, default_model: str) -> Policy:
         ),
         max_batch=env.MAX_BATCH,
     )
-
-
-def database_file() -> Path | None:
-    """Returns the database's file, None where it is none."""
-    path = Path(str(settings.DATABASES["default"]["NAME"]))
-    return path if path.is_file() else None
 
 
 running = Running()

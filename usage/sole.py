@@ -15,39 +15,35 @@ class NotSole(Exception):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"Another gateway process uses {folder}, or the same database: limits would not be exact. Stop it, give "
-            "both the same REDIS_URL to count together, or set LIMITS=per-process to let each count for itself."
+            f"Another gateway process uses {folder}: limits would not be exact. Stop it, give both the same REDIS_URL "
+            "to count together, or set LIMITS=per-process to let each count for itself."
         )
 
 
 class Sole:
-    """The locks that say: limits are counted here; one beside the journal, and one beside a database that is a file."""
+    """A lock on a file that says: limits are counted here."""
 
-    def __init__(self, folder: Path, database: Path | None = None) -> None:
-        self.folder = folder
-        self.files = [
-            folder / "limits.lock",
-            *([database.with_name(f"{database.name}-limits.lock")] if database else []),
-        ]
-        self._descriptors: list[int] = []
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._descriptor = -1
 
     def take(self, *, shared: bool = False) -> bool:
-        """Takes the locks, which others that share their limits may hold too; returns whether they were free.
+        """Takes the lock, which others that share their limits may hold too; returns whether it was free.
 
         Raises OSError where the folder can't be written.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file in self.files:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._descriptors.append(descriptor)
-            try:
-                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except OSError:
-                self.free()
-                return False
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
         return True
 
     def free(self) -> None:
-        """Frees the locks."""
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        """Frees the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

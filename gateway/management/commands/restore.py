@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
 def check_stopped() -> None:
     """Raises CommandError while a server runs: it would go on with what it knows, and write it over the restored."""
-    sole = Sole(settings.ENV.journal_dir)
+    sole = Sole(settings.ENV.journal_dir / "limits.lock")
     stopped = sole.take()
     sole.free()
     if not stopped:

@@ -124,7 +124,7 @@ def use(**given: str | None) -> None:
 
 def check_journal(env: Env) -> None:
     """Raises NotSole where another process counts the limits, and CommandError for a folder that can't be written."""
-    sole = Sole(env.journal_dir)
+    sole = Sole(env.journal_dir / "limits.lock")
     try:
         free = sole.take(shared=env.REDIS_URL is not None)
     except OSError as error:
