@@ -41,7 +41,8 @@ def apply(segment: str, records: Sequence[Record], *, start: int, end: int, sett
     """
     with transaction.atomic():
         if not start:
-            AppliedSegment.objects.get_or_create(segment=segment)
+            # Not get_or_create: each savepoint has a name of its own, and SQLite keeps what it prepared for a hundred.
+            AppliedSegment.objects.bulk_create([AppliedSegment(segment=segment)], ignore_conflicts=True)
         # An update locks the row on every database, so two that apply the same lines can't both get past it.
         wanted = AppliedSegment.objects.filter(segment=segment, offset=start, settled=False)
         if not wanted.update(offset=end, settled=settle):
