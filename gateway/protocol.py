@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.ahead import AheadProtocol
+from gateway.fields import MOST_FIELDS, FieldsProtocol, HeadTooLarge
 from gateway.openfiles import most_connections
 from gateway.parting import Parting
 from gateway.requestid import new_request_id
@@ -21,21 +21,9 @@ if TYPE_CHECKING:
 
 # What a refused request still sends is read away this long, in seconds, so that the client gets to see its answer.
 LINGER = 5.0
-# A header's colon, space and line end.
-FIELD_OVERHEAD = 4
-# More fields than any client needs; many small ones cost more than their bytes.
-MOST_FIELDS = 200
 
 
-class HeadTooLarge(Exception):
-    """A request's head is larger than MAX_HEADER_BYTES, or has too many fields; raised to stop the parser."""
-
-
-class BadFraming(Exception):
-    """A request's body comes in an encoding other than chunked; raised to stop the parser."""
-
-
-class CappedProtocol(AheadProtocol):
+class CappedProtocol(FieldsProtocol):
     """Caps the size of a request's head and the time it may take, and drops readers that stopped reading.
 
     uvicorn has no such bounds (0.54).  An ordinary request sets none of the timers below.
@@ -45,9 +33,7 @@ class CappedProtocol(AheadProtocol):
         super().__init__(*args, **kwargs)
         self.head_limit: int = settings.ENV.MAX_HEADER_BYTES
         self.pause: float = settings.ENV.CLIENT_TIMEOUT
-        self.head_bytes = self.field_bytes = 0
-        self.coding: bytes | None = None
-        self.in_head = True
+        self.head_bytes = 0
         self.in_trailers = False
         self.piece = 0  # the size of what is being parsed
         self.passed = 0  # how much of it, at most, stands before the head
@@ -99,28 +85,16 @@ class CappedProtocol(AheadProtocol):
         """Begins to count a head."""
         super().on_message_begin()
         self.in_head = True
-        self.head_bytes = self.field_bytes = 0
+        self.head_bytes = 0
         self.coding = None
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a field; raises HeadTooLarge and BadFraming."""
-        super().on_header(name, value)
-        self.field_bytes += len(name) + len(value) + FIELD_OVERHEAD
-        if self.in_head and name.lower() == b"transfer-encoding":
-            if self.coding is not None or value.strip().lower() != b"chunked":
-                raise BadFraming
-            self.coding = value
-        if len(self.headers) > MOST_FIELDS:
-            self.head_bytes = self.head_limit + 1
-            raise HeadTooLarge
 
     def on_headers_complete(self) -> None:
         """Lets the request in; raises HeadTooLarge.
 
         The parser itself objects to some framing too, once the request is in.
         """
-        if len(self.url) + self.field_bytes > self.head_limit:
-            self.head_bytes = self.head_limit + 1
+        if self.head_size() > self.head_limit:
+            self.oversized = True
             raise HeadTooLarge
         self.in_head = False
         if self.head_timer is not None:
@@ -213,7 +187,7 @@ class CappedProtocol(AheadProtocol):
         """Answers what the parser could not read, or was not allowed to."""
         if self.deaf:
             return
-        if self.head_bytes > self.head_limit:
+        if self.oversized:
             self.refuse(self.too_large())
         else:
             self.refuse(Refusal(400, "This is not an HTTP request that the gateway can read."))

@@ -10,19 +10,23 @@ import orjson
 from proxy.call import Usage
 from proxy.dialects.base import Reader, WireFormat, count, parsed
 
+# What a last line counts, in the order of Usage's fields; Ollama leaves out what is zero.
+COUNTS = {
+    "prompt_eval_count": 0,
+    "eval_count": 0,
+    "total_duration": None,
+    "load_duration": None,
+    "prompt_eval_duration": None,
+    "eval_duration": None,
+}
+
 
 def usage_of(answer: dict[str, Any]) -> Usage:
-    """Reads Ollama's counts and durations (nanoseconds); it leaves out what is zero."""
+    """Reads Ollama's counts and durations (nanoseconds)."""
     if answer.get("done") is not True:
         return Usage()
-    return Usage(
-        prompt_tokens=count(answer.get("prompt_eval_count", 0)),
-        completion_tokens=count(answer.get("eval_count", 0)),
-        total_duration=count(answer.get("total_duration")),
-        load_duration=count(answer.get("load_duration")),
-        prompt_eval_duration=count(answer.get("prompt_eval_duration")),
-        eval_duration=count(answer.get("eval_duration")),
-    )
+    prompt, output, total, load, reading, writing = map(count, map(answer.get, COUNTS, COUNTS.values()))
+    return Usage(prompt, output, total, load, reading, writing)
 
 
 class LineReader(Reader):
