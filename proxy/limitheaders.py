@@ -54,31 +54,32 @@ class Wording(NamedTuple):
 @lru_cache(maxsize=4096)
 def wording(allowances: tuple[Allowance, ...]) -> Wording:
     """Returns the wording for some allowances."""
-    words = [words_of(one) for one in allowances]
+    words = [words_of(one.dimension, one.amount) for one in allowances]
     policy = ", ".join(one.policy for one in words if one is not None)
     return Wording((b"RateLimit-Policy", policy.encode()), words)
 
 
-def words_of(one: Allowance) -> Words | None:
-    """Returns the words for one allowance."""
-    family = FAMILIES.get(one.dimension)
+@lru_cache(maxsize=4096)
+def words_of(dimension: str, amount: int) -> Words | None:
+    """Returns the words for an allowance; many keys have the same."""
+    family = FAMILIES.get(dimension)
     if family is None:
         return None
-    window = f";w={WINDOWS[one.dimension]}" if one.dimension in WINDOWS else ""
+    window = f";w={WINDOWS[dimension]}" if dimension in WINDOWS else ""
     return Words(
         family,
-        f'"{one.dimension}";q={one.amount}{window}',
-        f'"{one.dimension}";r=%d'.encode(),
-        f'"{one.dimension}";r=%d;t=%d'.encode(),
-        names(OPENAI, family, one),
-        names(ANTHROPIC, family, one),
+        f'"{dimension}";q={amount}{window}',
+        f'"{dimension}";r=%d'.encode(),
+        f'"{dimension}";r=%d;t=%d'.encode(),
+        names(OPENAI, family, amount),
+        names(ANTHROPIC, family, amount),
     )
 
 
-def names(text: str, family: str, one: Allowance) -> Names:
+def names(text: str, family: str, amount: int) -> Names:
     """Returns what an allowance's headers are called."""
     limit, *others = (text.format(family=family, what=what).encode() for what in ("limit", "remaining", "reset"))
-    return Names((limit, str(one.amount).encode()), *others)
+    return Names((limit, str(amount).encode()), *others)
 
 
 def limit_headers(ledger: Ledger | SharedLedger, allowances: tuple[Allowance, ...], dialect: str) -> Headers:
