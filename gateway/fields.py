@@ -34,7 +34,7 @@ class FieldsProtocol(AheadProtocol):
         self.headers.append((name, value))
         if name in TELLING and self.in_head:
             if name == b"expect":
-                self.expect_100_continue = value.lower() == b"100-continue"
+                self.expect_100_continue |= value.lower() == b"100-continue"
             elif self.coding is not None or value.strip().lower() != b"chunked":
                 raise BadFraming
             else:

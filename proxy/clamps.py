@@ -43,9 +43,7 @@ class Clamps:
 
     def apply(self, payload: dict[str, Any]) -> list[str]:
         """Drops and lowers in place; returns what was changed, for people."""
-        changed: list[str] = []
-        if not payload.keys().isdisjoint(LOAD_FIELDS):
-            changed = drop(payload, [name for name in LOAD_FIELDS if name not in self.options])
+        changed = drop(payload, [name for name in LOAD_FIELDS if name not in self.options])
         if payload.get("keep_alive") is not None:
             self.clamp_keep_alive(payload, changed)
         options = payload.get("options")
