@@ -54,7 +54,7 @@ class MachineLane:
         try:
             try:
                 # Only browsers name an origin; for all others CORS comes down to one header (see Sending.start).
-                respond = self.respond_with_cors if "origin" in request.headers else self.respond
+                respond = self.respond_with_cors if "HTTP_ORIGIN" in request.META else self.respond
                 await sending.response(await respond(request))
             except asyncio.CancelledError:
                 # The client left, the server stops for good, or somebody cut the call: only a cut has last words.

@@ -19,8 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 NO_BODY = io.BytesIO()
-# How headers are called, here and in META, kept for those that come often: a client can't make it grow for ever.
-NAMES: dict[bytes, tuple[str, str]] = {}
+# What headers are called in META, kept for those that come often: a client can't make it grow for ever.
+NAMES: dict[bytes, str] = {}
 MAX_NAMES = 256
 
 
@@ -31,15 +31,14 @@ class LaneRequest(ASGIRequest):
     parameter at the end of its path, `is_read` whether all of its body was received.
     """
 
-    headers: dict[str, str]  # type: ignore[assignment]  # lower case, as ASGI has them
     user: Principal  # type: ignore[assignment]  # a key, not a person
+    argument: str = ""
+    is_read: bool = False
 
     def __init__(self, scope: Scope, receive: Receive, call: Call) -> None:  # not super's: see above
         self.scope = scope
         self.receive = receive
         self.call = call
-        self.argument = ""
-        self.is_read = False
         self.method = call.method
         self.path = self.path_info = call.path
         self.META = meta = {
@@ -49,21 +48,20 @@ class LaneRequest(ASGIRequest):
             "SERVER_PORT": "0",
             "REMOTE_ADDR": call.client,
         }
-        self.headers = headers = {}
         for raw_name, raw_value in scope["headers"]:
-            name, in_meta = NAMES.get(raw_name) or names_of(raw_name)
-            headers[name] = value = raw_value.decode("latin-1")
-            meta[in_meta] = f"{meta[in_meta]},{value}" if in_meta in meta else value
+            name = NAMES.get(raw_name) or name_of(raw_name)
+            value = raw_value.decode("latin-1")
+            meta[name] = f"{meta[name]},{value}" if name in meta else value
         self._stream = NO_BODY
 
 
-def names_of(raw_name: bytes) -> tuple[str, str]:
-    """Returns how a header (lower case, as ASGI has it) is called, also in META; with an underscore it is nobody's."""
+def name_of(raw_name: bytes) -> str:
+    """Returns what a header (lower case, as ASGI has it) is called in META; with an underscore it is nobody's."""
     name = raw_name.decode("latin-1")
     if "_" in name:
-        return name, "INVALID"
+        return "INVALID"
     plain = name.upper().replace("-", "_")
-    known = name, plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
+    known = plain if plain in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{plain}"
     if len(NAMES) < MAX_NAMES:
         NAMES[raw_name] = known
     return known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,9 @@ class Bodies:
         self.limit = limit
         self.total = total
         self.pause = pause
+        self.most_of_one = max(total // PART_OF_ONE_KEY, limit)
         self.held = 0
-        self.held_by: Counter[str] = Counter()
+        self.held_by: dict[str, int] = {}
 
     async def read(self, call: Call, request: LaneRequest) -> bytes:
         """Reads a request's body.
@@ -84,19 +84,20 @@ class Share:
         if self.size + size > self.limit:
             raise BodyTooLarge(self.limit)
         bodies = self.bodies
-        most = max(bodies.total // PART_OF_ONE_KEY, bodies.limit)
-        if bodies.held + size > bodies.total or bodies.held_by[self.key_id] + size > most:
+        mine = bodies.held_by.get(self.key_id, 0) + size
+        if bodies.held + size > bodies.total or mine > bodies.most_of_one:
             raise Busy
         bodies.held += size
-        bodies.held_by[self.key_id] += size
+        bodies.held_by[self.key_id] = mine
         self.size += size
 
     def close(self) -> None:
         """Gives everything back; a second time does nothing."""
         if not self.size:
             return
+        held_by = self.bodies.held_by
         self.bodies.held -= self.size
-        self.bodies.held_by[self.key_id] -= self.size
-        if not self.bodies.held_by[self.key_id]:
-            del self.bodies.held_by[self.key_id]
+        others = held_by.pop(self.key_id) - self.size
+        if others:
+            held_by[self.key_id] = others
         self.size = 0

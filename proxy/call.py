@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -39,9 +38,8 @@ class Closes(Protocol):
         """Lets go of it at once; a second time does nothing."""
 
 
-@dataclass(slots=True)
-class Usage:
-    """What an answer cost, as Ollama counted it; None where it did not say."""
+class Usage(NamedTuple):
+    """What an answer cost, as Ollama counted it (durations in nanoseconds); None where it did not say."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -50,6 +48,9 @@ class Usage:
     prompt_eval_duration: int | None = None
     eval_duration: int | None = None
     estimated: bool = False
+
+
+UNCOUNTED = Usage()
 
 
 class Facts(NamedTuple):
@@ -68,9 +69,8 @@ class Facts(NamedTuple):
         return self.model != self.target
 
 
-@dataclass(slots=True)
 class Outcome:
-    """How a call went."""
+    """How a call went; it holds what differs from these."""
 
     status: int = 0
     ended: str = ""
@@ -79,39 +79,30 @@ class Outcome:
     received_bytes: int = 0  # of the request's body
     sent_bytes: int = 0  # of the answer's body
     dispatched: bool = False  # Ollama was asked
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = UNCOUNTED
 
 
 class Call:
-    """A request on the machine lane.
+    """A request on the machine lane; it holds what differs from what stands here.
 
     Every call ends in `finish`, whichever way it goes: it closes what the call holds open and tells the world once.
     """
 
-    __slots__ = (
-        "admission",
-        "client",
-        "deadline",
-        "dialect",
-        "facts",
-        "finished",
-        "holds",
-        "method",
-        "on_finish",
-        "outcome",
-        "path",
-        "principal",
-        "reader",
-        "refusal",
-        "request_id",
-        "route",
-        "settled",
-        "share",
-        "started",
-        "task",
-        "timeout",
-        "watcher",
-    )
+    route: str = ""  # the path of the table's row; a path that is in no table is nobody's business
+    dialect: str = ""  # the name of the surface that its client speaks
+    principal: Principal | None = None
+    facts: Facts | None = None
+    reader: Reader | None = None
+    admission: Admission | None = None
+    settled: bool = False
+    share: Closes | None = None  # of the memory for bodies; given back when the body was sent on
+    refusal: Refusal | None = None
+    watcher: asyncio.Task[None] | None = None
+    # The call is cut with the refusal `timeout()` once the clock passes `deadline` (proxy/live.py looks).
+    deadline: float = NEVER
+    timeout: Callable[[], Refusal] | None = None
+    on_finish: Callable[[Call], None] | None = None
+    finished: bool = False
 
     def __init__(self, request_id: str, method: str, path: str, client: str) -> None:
         self.request_id = request_id
@@ -120,23 +111,8 @@ class Call:
         self.client = client
         self.started = monotonic()
         self.task = asyncio.current_task()
-        self.route = ""  # the path of the table's row; a path that is in no table is nobody's business
-        self.dialect = ""  # the name of the surface that its client speaks
-        self.principal: Principal | None = None
-        self.facts: Facts | None = None
-        self.reader: Reader | None = None
         self.outcome = Outcome()
-        self.admission: Admission | None = None
-        self.settled = False
         self.holds: list[Closes] = []
-        self.share: Closes | None = None  # of the memory for bodies; given back when the body was sent on
-        self.refusal: Refusal | None = None
-        self.watcher: asyncio.Task[None] | None = None
-        # The call is cut with the refusal `timeout()` once the clock passes `deadline` (proxy/live.py looks).
-        self.deadline = NEVER
-        self.timeout: Callable[[], Refusal] | None = None
-        self.on_finish: Callable[[Call], None] | None = None
-        self.finished = False
 
     def cut(self, refusal: Refusal) -> None:
         """Ends a running call from outside: its client gets `refusal` as an answer, or as its stream's last event."""
@@ -213,10 +189,11 @@ class Call:
             return
         if outcome.ended in (REFUSED, FAILED) and self.reader is None:
             return  # nothing was generated
-        outcome.usage.prompt_tokens = self.facts.prompt_estimate
-        outcome.usage.completion_tokens = 0
+        written = 0
         if self.reader is not None:
-            outcome.usage.completion_tokens = self.reader.events
+            written = self.reader.events
         elif not self.facts.streamed and self.admission is not None:
-            outcome.usage.completion_tokens = self.admission.unheard(self)
-        outcome.usage.estimated = True
+            written = self.admission.unheard(self)
+        outcome.usage = outcome.usage._replace(
+            prompt_tokens=self.facts.prompt_estimate, completion_tokens=written, estimated=True
+        )

@@ -105,7 +105,7 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: tuple[Allowance, ..
     for words, left, reset in tightest.values():
         headers += (words.openai.limit, (words.openai.remaining, b"%d" % left))
         if reset != math.inf:
-            headers.append((words.openai.reset, go_duration(reset).encode()))
+            headers.append((words.openai.reset, go_duration(reset)))
         if dialect == "anthropic":
             headers += (words.anthropic.limit, (words.anthropic.remaining, b"%d" % left))
             if reset != math.inf:
@@ -118,11 +118,14 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(math.ceil(at), UTC).isoformat().replace("+00:00", "Z")
 
 
-def go_duration(seconds: float) -> str:
+def go_duration(seconds: float) -> bytes:
     """Writes seconds as OpenAI does: `6m0s`, `1.5s`, `20ms`."""
-    if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    whole = math.ceil(seconds)
+    return b"%dms" % math.ceil(seconds * 1000) if seconds < 1 else go_seconds(math.ceil(seconds))
+
+
+@lru_cache(maxsize=4096)
+def go_seconds(whole: int) -> bytes:
+    """Writes whole seconds; many answers say the same."""
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{left}s"
+    return ((f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{left}s").encode()

@@ -18,12 +18,12 @@ OK = 200
 IPV4 = 4
 
 
-def who(call: Call, admission: Admission) -> Line:
+def whose(call: Call, call_id: str) -> Line:
     """Returns what both lines say: whose call it is, and which."""
     principal, facts = call.principal, call.facts
     assert principal is not None  # noqa: S101 -- only a recognised key's call is admitted
     return {
-        "call": admission.call_id,
+        "call": call_id,
         "at": time.time(),
         "key": principal.key_id,
         "owner": principal.owner_id,
@@ -40,7 +40,7 @@ def admitted_line(call: Call, admission: Admission) -> Line:
     estimate = facts.prompt_estimate if facts else 0
     return {
         "event": "admitted",
-        **who(call, admission),
+        **admission.whose,
         "prompt_estimate": estimate,
         "reserved": reservation.tokens if reservation is not None else estimate,
     }
@@ -52,7 +52,8 @@ def ended_line(call: Call, admission: Admission) -> Line:
     usage = outcome.usage
     return {
         "event": "ended",
-        **who(call, admission),
+        **admission.whose,
+        "at": time.time(),
         "request_id": call.request_id,
         "status": outcome.status or OK,
         "ended": outcome.ended,

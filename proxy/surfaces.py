@@ -32,9 +32,9 @@ PREFIXES: tuple[tuple[str, Surface], ...] = (
 )
 
 
-def surface_of(path: str, headers: Mapping[str, str]) -> Surface:
+def surface_of(path: str, meta: Mapping[str, object]) -> Surface:
     """Returns the surface of a path; on OpenAI's, a client that names an Anthropic version gets Anthropic's."""
     for prefix, surface in PREFIXES:
         if path.startswith(prefix):
-            return ANTHROPIC if surface is OPENAI and "anthropic-version" in headers else surface
+            return ANTHROPIC if surface is OPENAI and "HTTP_ANTHROPIC_VERSION" in meta else surface
     return OURS

@@ -24,12 +24,12 @@ class Turns:
 
     async def take(self, call: Call) -> None:
         """Waits for a turn, which ends with the call; a call that waits too long is cut (Full)."""
-        began = monotonic()
         if self.running >= self.most:
+            began = monotonic()
             await self.wait(call)
+            call.outcome.wait = monotonic() - began
         self.running += 1
         call.holds.append(Turn(self))
-        call.outcome.wait = monotonic() - began
 
     async def wait(self, call: Call) -> None:
         """Waits until a place is handed over."""

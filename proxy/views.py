@@ -70,7 +70,7 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     call: Call = request.call
     call.outcome.ended = FAILED if refusal.is_fault else REFUSED
     (metrics.fail if isinstance(refusal, UpstreamError) else metrics.refuse)(refusal.kind)
-    surface = surface_of(call.path, request.headers)
+    surface = surface_of(call.path, request.META)
     call.dialect = surface.name
     headers = dict(refusal.headers)
     if is_final(refusal):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import orjson
 
-from proxy.call import Usage
+from proxy.call import UNCOUNTED
 from proxy.dialects.frames import Frames
 from proxy.dialects.renamed import renamer
 from proxy.refusals import sentence_in
 
 if TYPE_CHECKING:
     from gateway.rest import Refusal
-    from proxy.call import Facts
+    from proxy.call import Facts, Usage
 
 
 class Surface(Protocol):
@@ -51,7 +51,7 @@ class Reader:
         self.over = False  # the terminal mark has been read: nothing may follow
         self.failed = False  # the stream itself said, in an event that passed, that it did not end well
         self.failure: str | None = None  # Ollama reported an error within the stream, in these words
-        self.usage = Usage()
+        self.usage = UNCOUNTED
         self.events = 0  # frames passed on: about one token each
         self.latest = b""  # the frames that were passed on last
 
@@ -111,7 +111,7 @@ class Reader:
         """
         excess = self.events - events
         self.events = events
-        self.usage = Usage()  # what Ollama counted is more than what is charged
+        self.usage = UNCOUNTED  # what Ollama counted is more than what is charged
         passed = frames.split(self.passed_separator)[:-1]
         kept = passed[: max(0, len(passed) - excess)]
         return b"".join(frame + self.passed_separator for frame in kept) + self.length_end()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from proxy.call import Usage
+from proxy.call import UNCOUNTED, Usage
 from proxy.dialects.base import Reader, WireFormat, count, parsed
 
 # What a last line counts, in the order of Usage's fields; Ollama leaves out what is zero.
@@ -24,7 +24,7 @@ COUNTS = {
 def usage_of(answer: dict[str, Any]) -> Usage:
     """Reads Ollama's counts and durations (nanoseconds)."""
     if answer.get("done") is not True:
-        return Usage()
+        return UNCOUNTED
     prompt, output, total, load, reading, writing = map(count, map(answer.get, COUNTS, COUNTS.values()))
     return Usage(prompt, output, total, load, reading, writing)
 

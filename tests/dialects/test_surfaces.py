@@ -102,8 +102,8 @@ def test_a_path_speaks_the_dialect_of_its_prefix(path: str, surface: Surface) ->
 
 
 def test_an_anthropic_client_hears_its_own_dialect_on_openais_paths() -> None:
-    headers = {"anthropic-version": "2023-06-01"}
-    assert surface_of("/v1/models", headers) is ANTHROPIC
-    assert surface_of("/v1/nothing", headers) is ANTHROPIC
-    assert surface_of("/api/tags", headers) is NATIVE
-    assert surface_of("/api/v1/generate", headers) is OURS
+    meta = {"HTTP_ANTHROPIC_VERSION": "2023-06-01"}
+    assert surface_of("/v1/models", meta) is ANTHROPIC
+    assert surface_of("/v1/nothing", meta) is ANTHROPIC
+    assert surface_of("/api/tags", meta) is NATIVE
+    assert surface_of("/api/v1/generate", meta) is OURS
