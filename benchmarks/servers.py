@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.rivals.litellm import LiteLLM
+from benchmarks.rivals.litellm import LiteLLM, LiteLLMByOpenAI
 from benchmarks.rivals.nginx import Nginx
 from benchmarks.rivals.ollaguard import Ollaguard
 from benchmarks.rivals.portkey import Portkey
@@ -34,6 +34,7 @@ class Bare:
     """The stub itself, without anything between: what load and stub can do at most."""
 
     name = "stub alone"
+    afterwork = 0.0
 
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
@@ -70,6 +71,7 @@ class Gateway(Ours):
     """The gateway as it is served in production, on a database of its own, with a key and all of its limits."""
 
     name = "gateway"
+    afterwork = 0.6  # it brings its account into the database twice a second
     listening = re.compile(r"^ +API +(http://\S+)$", re.MULTILINE)
 
     def prepare(self) -> None:
@@ -121,5 +123,6 @@ RIVALS: dict[str, Callable[[str], Server]] = {
     "ollaguard": Ollaguard,
     "Portkey": Portkey,
     "LiteLLM": LiteLLM,
+    "LiteLLM openai/": LiteLLMByOpenAI,
 }
 SERVERS = OURS | RIVALS

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16
 PAUSE_SECONDS = 0.1  # between two requests of a connection, on average
-WARM_UP = 0.2  # of the time, in which caches and pools fill
+# The part of the measured time that goes before it.  Resident memory is a high-water mark: the allocators' pages are
+# touched one by one until there were enough for the busiest moment.
+WARM_UP = 0.5
 SAMPLES_A_MINUTE = 30
 HEADINGS = ("minutes", "requests", "memory at first MB", "at last MB", "slope KB a minute", "flat")
 
@@ -74,28 +76,28 @@ def measure(minutes: float, cores: Cores) -> str:
         meter = ProcessMeter(server.pid)
         times: list[float] = []
         sizes: list[float] = []
-        seen: dict[str, int] = {}
         started = time.monotonic()
-        while (passed := (time.monotonic() - started) / 60) < minutes:
+        whole = minutes * (1 + WARM_UP)
+        while (passed := (time.monotonic() - started) / 60) < whole:
             time.sleep(60 / SAMPLES_A_MINUTE)
             times.append((time.monotonic() - started) / 60)
             sizes.append(meter.megabytes())
             if len(times) % SAMPLES_A_MINUTE == 0:
                 seen = child.ask("seen", server.name)
-                say(f"{passed:.0f} of {minutes:g} minutes: {sizes[-1]:.1f} MB after {sum(seen.values()):,} requests")
+                say(f"{passed:.0f} of {whole:g} minutes: {sizes[-1]:.1f} MB after {sum(seen.values()):,} requests")
         seen = child.ask("seen", server.name)
-    return report(times, sizes, seen)
+    first = next(place for place, at in enumerate(times) if at >= minutes * WARM_UP)
+    return report(times[first:], sizes[first:], seen)
 
 
 def report(times: list[float], sizes: list[float], seen: Mapping[str, int]) -> str:
-    """Writes the slope after the warm-up, in kilobytes a minute, and how requests ended."""
-    first = int(len(times) * WARM_UP)
-    found = slope(times[first:], [1024 * size for size in sizes[first:]])
-    tenth = max(1, (len(sizes) - first) // 10)
+    """Writes the slope of what was measured, in kilobytes a minute, and how requests ended."""
+    found = slope(times, [1024 * size for size in sizes])
+    tenth = max(1, len(sizes) // 10)
     cells = [
-        f"{times[-1]:.0f}",
+        f"{times[-1] - times[0]:.0f}",
         f"{sum(seen.values()):,}",
-        f"{median(sizes[first : first + tenth]):.1f}",
+        f"{median(sizes[:tenth]):.1f}",
         f"{median(sizes[-tenth:]):.1f}",
         f"{found.rise:+.1f} ± {found.noise:.1f}",
         "yes" if found.is_flat else "no",

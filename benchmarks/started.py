@@ -25,11 +25,15 @@ class ServerFailed(Exception):
 
 
 class Server(Protocol):
-    """A server under load: where it is, what its requests look like, and how to end it."""
+    """A server under load: where it is, what its requests look like, and how to end it.
+
+    `afterwork` is how long it may still work for requests that it has answered, in seconds.
+    """
 
     name: str
     url: str
     headers: dict[str, str]
+    afterwork: float
 
     @property
     def pid(self) -> int:
@@ -49,6 +53,7 @@ class Started:
     """A server in a process of its own, with a folder of its own for its files."""
 
     name = ""
+    afterwork = 0.0
     # The endpoints that it serves; None for all of them.
     speaks: frozenset[str] | None = None
     listening = re.compile(r"listening on (http://\S+)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -53,6 +54,7 @@ class Loader(Child):
         meter = ProcessMeter(server.pid)
         before, stub_before = meter.cpu_seconds(), self.stub.cpu_seconds()
         found = self.ask("go", server.name)
+        time.sleep(server.afterwork)
         cpu, stub_cpu = meter.cpu_seconds() - before, self.stub.cpu_seconds() - stub_before
         return Trial(
             rate=found["requests"] / found["seconds"],

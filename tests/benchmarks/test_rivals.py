@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cases import OPENAI
 from benchmarks.cores import Cores
 from benchmarks.rivals import environments
-from benchmarks.rivals.litellm import LiteLLM
+from benchmarks.rivals.litellm import LiteLLM, LiteLLMByOpenAI
 from benchmarks.rivals.nginx import Nginx
 from benchmarks.rivals.ollaguard import Ollaguard
 from benchmarks.rivals.portkey import PACKAGE, Portkey
@@ -47,6 +47,13 @@ def test_litellm_runs_one_worker_with_a_key_and_without_logs(made: LiteLLM) -> N
     assert model["litellm_params"] == {"model": "ollama_chat/mistral", "api_base": UPSTREAM}
     assert made.environment()["LITELLM_LOG"] == "ERROR"
     assert (made.path(OPENAI), made.path("generate")) == (OPENAI, None)
+
+
+@pytest.mark.parametrize("made", [LiteLLMByOpenAI], indirect=True)
+def test_litellm_is_measured_by_its_way_to_openai_too(made: LiteLLMByOpenAI) -> None:
+    (model,) = json.loads((made.folder / "config.yaml").read_text())["model_list"]
+    assert model["litellm_params"] == {"model": "openai/mistral", "api_base": f"{UPSTREAM}/v1", "api_key": "sk-bench"}
+    assert made.commands == Path("/there")
 
 
 @pytest.mark.parametrize("made", [Ollaguard], indirect=True)
