@@ -41,6 +41,11 @@ class Entry(NamedTuple):
         return self.old.digest if self.old is not None and self.old.principal.secret_number == 1 else None
 
 
+# What an unknown id is compared with.
+_UNKNOWN: tuple[bytes, None, None, bool] = (_NOBODY, None, None, False)
+_NO_OLD: tuple[bytes, None] = (_NOBODY, None)
+
+
 class Found(NamedTuple):
     """A recognised secret: whose it is, and under which of the peppers its digest is stored (0 is the present one)."""
 
@@ -69,19 +74,14 @@ class KeyRing:
 
         An unknown id costs the same comparisons as a known one, so that time tells nothing.
         """
-        entry = self._entries.get(key_id)
-        current = entry.digest if entry is not None else _NOBODY
-        old = entry.old.digest if entry is not None and entry.old is not None else _NOBODY
+        current, principal, old, _ = self._entries.get(key_id, _UNKNOWN)
+        before, old_principal = old or _NO_OLD
         for pepper, digest in enumerate(digests):
             # Both are compared, always.
-            is_current, is_old = hmac.compare_digest(current, digest), hmac.compare_digest(old, digest)
-            if entry is not None and is_current:
-                principal = entry.principal
-            elif entry is not None and entry.old is not None and is_old:
-                principal = entry.old.principal
-            else:
-                continue
-            return None if principal.expired(now) else Found(principal, pepper)
+            is_current, is_old = hmac.compare_digest(current, digest), hmac.compare_digest(before, digest)
+            found = principal if is_current else old_principal if is_old else None
+            if found is not None:
+                return None if found.expired(now) else Found(found, pepper)
         return None
 
     def find_legacy(self, digests: Sequence[bytes], now: float) -> Found | None:

@@ -117,9 +117,9 @@ class Admission:
 
     def settle(self, call: Call) -> None:
         """Charges what the call cost, and writes its last line."""
-        usage = call.outcome.usage
-        if usage.eval_duration and usage.completion_tokens:
-            speed.note(usage.completion_tokens, usage.eval_duration)
+        prompt, written, _, _, _, writing, _ = call.outcome.usage
+        if writing and written:
+            speed.note(written, writing)
         if self.reservation is not None:
-            self.reservation.settle((usage.prompt_tokens or 0) + (usage.completion_tokens or 0))
+            self.reservation.settle((prompt or 0) + (written or 0))
         self.journal.append(ended_line(call, self))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +26,11 @@ OPENAI, ANTHROPIC = "x-ratelimit-{what}-{family}", "anthropic-ratelimit-{family}
 Headers = list[tuple[bytes, bytes]]
 
 
-class Names(NamedTuple):
+# Read for every answer: a slot is found ten times as fast as a named tuple's field.
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
     """The headers for one allowance: its limit with its value, and the names of two more."""
 
     limit: tuple[bytes, bytes]
@@ -33,7 +38,8 @@ class Names(NamedTuple):
     reset: bytes
 
 
-class Words(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Words:
     """What all answers say alike of an allowance: its part of the policy, and its state with places for numbers."""
 
     family: str
@@ -71,12 +77,12 @@ def words_of(dimension: str, amount: int) -> Words | None:
         f'"{dimension}";q={amount}{window}',
         f'"{dimension}";r=%d'.encode(),
         f'"{dimension}";r=%d;t=%d'.encode(),
-        names(OPENAI, family, amount),
-        names(ANTHROPIC, family, amount),
+        names_of(OPENAI, family, amount),
+        names_of(ANTHROPIC, family, amount),
     )
 
 
-def names(text: str, family: str, amount: int) -> Names:
+def names_of(text: str, family: str, amount: int) -> Names:
     """Returns what an allowance's headers are called."""
     limit, *others = (text.format(family=family, what=what).encode() for what in ("limit", "remaining", "reset"))
     return Names((limit, str(amount).encode()), *others)
@@ -103,13 +109,15 @@ def limit_headers(ledger: Ledger | SharedLedger, allowances: tuple[Allowance, ..
         return []
     headers = [policy, (b"RateLimit", b", ".join(states))]
     for words, left, reset in tightest.values():
-        headers += (words.openai.limit, (words.openai.remaining, b"%d" % left))
+        names = words.openai
+        headers += (names.limit, (names.remaining, b"%d" % left))
         if reset != math.inf:
-            headers.append((words.openai.reset, go_duration(reset)))
+            headers.append((names.reset, go_duration(reset)))
         if dialect == "anthropic":
-            headers += (words.anthropic.limit, (words.anthropic.remaining, b"%d" % left))
+            names = words.anthropic
+            headers += (names.limit, (names.remaining, b"%d" % left))
             if reset != math.inf:
-                headers.append((words.anthropic.reset, moment(ledger.clock.time() + reset).encode()))
+                headers.append((names.reset, moment(ledger.clock.time() + reset).encode()))
     return headers
 
 

@@ -49,7 +49,7 @@ def admitted_line(call: Call, admission: Admission) -> Line:
 def ended_line(call: Call, admission: Admission) -> Line:
     """Returns the line of a call that has ended."""
     outcome, facts = call.outcome, call.facts
-    usage = outcome.usage
+    prompt, written, _, loading, reading, writing, estimated = outcome.usage
     return {
         "event": "ended",
         **admission.whose,
@@ -57,12 +57,12 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "request_id": call.request_id,
         "status": outcome.status or OK,
         "ended": outcome.ended,
-        "prompt_tokens": usage.prompt_tokens or 0,
-        "completion_tokens": usage.completion_tokens or 0,
-        "estimated": usage.estimated,
-        "load_duration": usage.load_duration,
-        "prompt_eval_duration": usage.prompt_eval_duration,
-        "eval_duration": usage.eval_duration,
+        "prompt_tokens": prompt or 0,
+        "completion_tokens": written or 0,
+        "estimated": estimated,
+        "load_duration": loading,
+        "prompt_eval_duration": reading,
+        "eval_duration": writing,
         "wait": round(outcome.wait, 6),
         "first_byte": outcome.first_byte,
         "total": round(monotonic() - call.started, 6),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 # Ollama's defaults for the parts that a name leaves out.
 HOST, NAMESPACE, TAG = "registry.ollama.ai", "library", "latest"
@@ -16,7 +16,7 @@ ADDRESS = re.compile(r"[a-z0-9_][a-z0-9_.:-]{0,349}")
 MAX_NAME = 700
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModelName:
     """A model's full name in lower case, and whether it names a cloud model."""
 
@@ -26,7 +26,7 @@ class ModelName:
     tag: str
     cloud: bool = False
 
-    @property
+    @cached_property
     def short(self) -> str:
         """The shortest spelling, always with the tag: `mistral:latest`, `me/mine:7b`."""
         name = f"{self.model}:{self.tag}"

@@ -85,7 +85,7 @@ class Reporter:
 def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
     """Returns what is said of a call that was over then; times are in seconds."""
     outcome, principal, facts = call.outcome, call.principal, call.facts
-    usage = outcome.usage
+    prompt, written, total, loading, reading, writing, estimated = outcome.usage
     return {
         "time": stamp(at),
         "request_id": call.request_id,
@@ -97,17 +97,17 @@ def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
         "canonical": facts.canonical[:LONGEST_NAME] if facts else None,
         "status": outcome.status,
         "ended": outcome.ended,
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "estimated": usage.estimated or None,
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "estimated": estimated or None,
         "received_bytes": outcome.received_bytes,
         "sent_bytes": outcome.sent_bytes,
         "first_byte": round(outcome.first_byte, 6) if outcome.first_byte is not None else None,
         "total": round(ended - call.started, 6),
-        "ollama_total": seconds(usage.total_duration),
-        "ollama_load": seconds(usage.load_duration),
-        "ollama_prompt": seconds(usage.prompt_eval_duration),
-        "ollama_answer": seconds(usage.eval_duration),
+        "ollama_total": seconds(total),
+        "ollama_load": seconds(loading),
+        "ollama_prompt": seconds(reading),
+        "ollama_answer": seconds(writing),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from usage.windows import MINUTE, SlidingMinute, TokenRate
 
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 REFUSALS = 10
 
 
-class Moment(NamedTuple):
+class Moment:
     """Now: on the monotonic clock, since the epoch, and which day that is."""
 
-    now: float
-    wall: float
-    today: Calendar
+    __slots__ = ("now", "today", "wall")
+
+    def __init__(self, now: float, wall: float, today: Calendar) -> None:
+        self.now = now
+        self.wall = wall
+        self.today = today
 
 
 class Wanted(Protocol):
@@ -27,10 +30,7 @@ class Wanted(Protocol):
 
     least: int  # below this a budget is of no use to it
     rated: int  # is taken from rates
-
-    @property
-    def tokens(self) -> int:
-        """All that is taken from budgets."""
+    tokens: int  # is taken from budgets
 
 
 class Counter:

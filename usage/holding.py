@@ -47,8 +47,8 @@ class Holding:
     __slots__ = ("accounts", "budgets", "ceiling", "counted")
 
     def __init__(self, allowances: Iterable[Allowance], account: Callable[[str], Account]) -> None:
-        self.counted = [(one, account(one.subject).counter(one.dimension)) for one in allowances]
-        self.accounts = list({id(counter.account): counter.account for _, counter in self.counted}.values())
-        self.budgets = [(one, counter) for one, counter in self.counted if isinstance(counter, Budget)]
-        ceilings = (one.amount for one, _ in self.counted if one.dimension == OUTPUT)
+        self.counted = [(one.amount, account(one.subject).counter(one.dimension), one) for one in allowances]
+        self.accounts = list({id(counter.account): counter.account for _, counter, _ in self.counted}.values())
+        self.budgets = [(limit, counter) for limit, counter, _ in self.counted if isinstance(counter, Budget)]
+        ceilings = (limit for limit, _, one in self.counted if one.dimension == OUTPUT)
         self.ceiling = min(ceilings, default=None)  # of one answer, in tokens

@@ -41,8 +41,8 @@ def resume(ledger: Ledger, allowances: Allowances, now: float) -> None:
     """Has the ledger count them, under today's limits; what is in the journal yet is not among them."""
     for begun in lately(now):
         when = ledger.clock.monotonic() - begun.ago
-        for one, counter in ledger.holding(allowances.held(begun.key, begun.owner, begun.team)).counted:
+        for limit, counter, _ in ledger.holding(allowances.held(begun.key, begun.owner, begun.team)).counted:
             if isinstance(counter, Requests):
                 counter.minute.take(when)
             elif isinstance(counter, Rate):
-                counter.flow.take(one.amount, begun.tokens, when)
+                counter.flow.take(limit, begun.tokens, when)

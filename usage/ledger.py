@@ -12,7 +12,7 @@ Ollama says so, at the end.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from usage.counters import Budget, Moment, Requests
 from usage.dimensions import Allowance
@@ -44,16 +44,20 @@ class Unavailable(Exception):
     """The ledger can't be asked: several processes share it, and it does not answer."""
 
 
-class Clock(NamedTuple):
+class Clock:
     """Where the time comes from; tests bring their own."""
 
-    monotonic: Callable[[], float] = time.monotonic
-    time: Callable[[], float] = time.time
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, time: Callable[[], float] = time.time) -> None:
+        self.monotonic = monotonic
+        self.time = time
+        self.today = calendar_of(time())
 
     def moment(self) -> Moment:
         """Returns what it says now."""
-        wall = self.time()
-        return Moment(self.monotonic(), wall, calendar_of(wall))
+        wall, today = self.time(), self.today
+        if not today.begins <= wall < today.over:
+            today = self.today = calendar_of(wall)
+        return Moment(self.monotonic(), wall, today)
 
 
 class Ledger:
@@ -110,27 +114,26 @@ class Ledger:
         if holding.ceiling is not None:
             cap = holding.ceiling if cap is None else min(cap, holding.ceiling)
         least = prompt + (cap != 0)
-        lefts = [budget.left(one.amount, moment) for one, budget in holding.budgets]
+        lefts = [budget.left(limit, moment) for limit, budget in holding.budgets]
         output, cap = portion(cap, min(lefts) - prompt if lefts else None, self.step, metered=metered)
         reservation = Reservation(self, holding, prompt, output, cap, least, moment.now)
-        for one, counter in holding.counted:
-            wait = counter.wait(one.amount, reservation, moment)
+        for limit, counter, one in holding.counted:
+            wait = counter.wait(limit, reservation, moment)
             if wait > 0:
                 self.refuse(holding, moment)
-                raise Exhausted(
-                    one, wait, spent=isinstance(counter, Budget) and counter.is_spent(one.amount, reservation)
-                )
+                spent = isinstance(counter, Budget) and counter.is_spent(limit, reservation)
+                raise Exhausted(one, wait, spent=spent)
         for account in holding.accounts:
             account.holds += 1
-        for one, counter in holding.counted:
-            counter.hold(one.amount, reservation, moment)
+        for limit, counter, _ in holding.counted:
+            counter.hold(limit, reservation, moment)
         return reservation
 
     def refuse(self, holding: Holding, moment: Moment) -> None:
         """Counts a refusal where requests are counted."""
-        for one, counter in holding.counted:
+        for limit, counter, _ in holding.counted:
             if isinstance(counter, Requests):
-                counter.refuse(one.amount, moment)
+                counter.refuse(limit, moment)
 
     def restore(self, spent: Mapping[tuple[str, str], int]) -> None:
         """Takes over what was spent before this process began, by subject and budget."""
@@ -148,7 +151,7 @@ class Ledger:
     def rooms(self, allowances: Iterable[Allowance]) -> list[tuple[int, float]]:
         """Returns how much of each allowance is left, and in how many seconds it is whole again."""
         moment = self.clock.moment()
-        return [counter.room(one.amount, moment) for one, counter in self.holding(allowances).counted]
+        return [counter.room(limit, moment) for limit, counter, _ in self.holding(allowances).counted]
 
     def room(self, one: Allowance) -> tuple[int, float]:
         """Returns the same of one allowance."""
@@ -158,15 +161,15 @@ class Ledger:
 class Reservation:
     """What one call takes of its allowances, until it is settled."""
 
-    __slots__ = ("cap", "holding", "least", "ledger", "output", "prompt", "rated", "settled", "taken_at")
+    __slots__ = ("cap", "holding", "least", "ledger", "output", "rated", "settled", "taken_at", "tokens")
 
     def __init__(  # noqa: PLR0913 -- made in one place
         self, ledger: Ledger, holding: Holding, prompt: int, output: int, cap: int | None, least: int, now: float
     ) -> None:
         self.ledger = ledger
         self.holding = holding
-        self.prompt = prompt
         self.output = output
+        self.tokens = prompt + output  # all that is reserved now
         self.cap = cap
         self.least = least
         self.taken_at = now
@@ -174,24 +177,20 @@ class Reservation:
         # A rate is owed for what was said; it need not be kept for all that an answer in one piece may say.
         self.rated = prompt + min(output, ledger.step)
 
-    @property
-    def tokens(self) -> int:
-        """The tokens that are reserved now."""
-        return self.prompt + self.output
-
     def extend(self) -> bool:
         """Reserves another step of output; returns whether there was anything left to reserve."""
         holding, more, moment = self.holding, self.ledger.step, self.ledger.clock.moment()
         if holding.ceiling is not None:
             # Ollama ends at its cap by itself; a step of grace covers frames that are no tokens.
             more = min(more, holding.ceiling + more - self.output)
-        for one, budget in holding.budgets:
-            more = min(more, budget.left(one.amount, moment))
+        for limit, budget in holding.budgets:
+            more = min(more, budget.left(limit, moment))
         if more <= 0:
             return False
-        for one, counter in holding.counted:
-            counter.extend(one.amount, more, moment)
+        for limit, counter, _ in holding.counted:
+            counter.extend(limit, more, moment)
         self.output += more
+        self.tokens += more
         self.rated += more
         return True
 
@@ -204,5 +203,5 @@ class Reservation:
         for account in self.holding.accounts:
             account.holds -= 1
             account.pace.note(moment.now - self.taken_at)
-        for one, counter in self.holding.counted:
-            counter.settle(one.amount, self, tokens, moment)
+        for limit, counter, _ in self.holding.counted:
+            counter.settle(limit, self, tokens, moment)

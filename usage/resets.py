@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from usage.dimensions import DAY, MONTH, TOTAL
 
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400
 
 
-class Calendar(NamedTuple):
-    """A UTC day as budgets see it.
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A UTC day as budgets see it; times are in epoch seconds.
 
-    `periods` has the name of each budget's present period (`2026-11-23`, `2026-11`, "" for all time), `ends` when the
-    next one begins, in epoch seconds, infinity for never.
+    It lasts from `begins` until before `over`.  `periods` has the name of each budget's present period (`2026-11-23`,
+    `2026-11`, "" for all time), `ends` when the next one begins, infinity for never.
     """
 
+    begins: float
+    over: float
     periods: Mapping[str, str]
     ends: Mapping[str, float]
 
@@ -33,6 +37,8 @@ def calendar(days: int) -> Calendar:
     tomorrow = today + timedelta(days=1)
     next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     return Calendar(
+        today.timestamp(),
+        tomorrow.timestamp(),
         {DAY: f"{today:%Y-%m-%d}", MONTH: f"{today:%Y-%m}", TOTAL: ""},
         {DAY: tomorrow.timestamp(), MONTH: next_month.timestamp(), TOTAL: math.inf},
     )
