@@ -63,13 +63,18 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "load_duration": loading,
         "prompt_eval_duration": reading,
         "eval_duration": writing,
-        "wait": round(outcome.wait, 6),
+        "wait": micro(outcome.wait),
         "first_byte": outcome.first_byte,
-        "total": round(monotonic() - call.started, 6),
+        "total": micro(monotonic() - call.started),
         "streamed": bool(facts and facts.streamed),
         "upstream": "ollama",
         "client": shown(call.client, admission.addresses),
     }
+
+
+def micro(seconds: float) -> float:
+    """Rounds a duration to microseconds; Python's own `round` takes four times as long."""
+    return int(seconds * 1e6 + 0.5) / 1e6
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from gateway.rest import log_failure
+from proxy.lines import micro
 from usage.metrics import metrics
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
         "estimated": estimated or None,
         "received_bytes": outcome.received_bytes,
         "sent_bytes": outcome.sent_bytes,
-        "first_byte": round(outcome.first_byte, 6) if outcome.first_byte is not None else None,
-        "total": round(ended - call.started, 6),
+        "first_byte": micro(outcome.first_byte) if outcome.first_byte is not None else None,
+        "total": micro(ended - call.started),
         "ollama_total": seconds(total),
         "ollama_load": seconds(loading),
         "ollama_prompt": seconds(reading),
@@ -125,7 +126,7 @@ def date_and_time(whole: float) -> str:
 
 def seconds(nanoseconds: int | None) -> float | None:
     """Returns one of Ollama's durations in seconds."""
-    return None if nanoseconds is None else round(nanoseconds / 1e9, 6)
+    return None if nanoseconds is None else micro(nanoseconds / 1e9)
 
 
 def json_line(facts: dict[str, Any]) -> str:
