@@ -32,7 +32,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help=f"how long each trial sends requests (default {SECONDS:g})")
     parser.add_argument("--servers", help="which servers, separated by commas (default: all)")
     parser.add_argument("--cases", default="", help="only cases whose name contains this text, of all that there are")
-    parser.add_argument("--soak", type=float, metavar="MINUTES", help="nothing but a long run of mixed endings")
+    parser.add_argument(
+        "--soak",
+        type=float,
+        metavar="MINUTES",
+        help="nothing but so long a run of mixed endings, after half as long a warm-up",
+    )
     parser.add_argument("--profile", action="store_true", help="nothing but flame graphs of the gateway in each case")
     parser.add_argument("--output", type=Path, help=f"the folder for table, plot and graphs (default {RESULTS})")
     options = parser.parse_args(arguments)

@@ -77,17 +77,19 @@ def measure(minutes: float, cores: Cores) -> str:
         times: list[float] = []
         sizes: list[float] = []
         started = time.monotonic()
-        whole = minutes * (1 + WARM_UP)
+        warm, whole = minutes * WARM_UP, minutes * (1 + WARM_UP)
+        before: dict[str, int] | None = None
         while (passed := (time.monotonic() - started) / 60) < whole:
             time.sleep(60 / SAMPLES_A_MINUTE)
             times.append((time.monotonic() - started) / 60)
             sizes.append(meter.megabytes())
-            if len(times) % SAMPLES_A_MINUTE == 0:
+            if before is None and times[-1] >= warm:
+                before, times, sizes = child.ask("seen", server.name), [], []
+            elif len(times) % SAMPLES_A_MINUTE == 0:
                 seen = child.ask("seen", server.name)
                 say(f"{passed:.0f} of {whole:g} minutes: {sizes[-1]:.1f} MB after {sum(seen.values()):,} requests")
         seen = child.ask("seen", server.name)
-    first = next(place for place, at in enumerate(times) if at >= minutes * WARM_UP)
-    return report(times[first:], sizes[first:], seen)
+    return report(times, sizes, {name: count - (before or {}).get(name, 0) for name, count in seen.items()})
 
 
 def report(times: list[float], sizes: list[float], seen: Mapping[str, int]) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from benchmarks.started import Server
 
 MICROSECONDS = 1e6
+START_SECONDS = 3.0  # in which what it does at its start is over
+RESTS = 4  # so many times its afterwork a server is watched at rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,18 @@ class Loader(Child):
     def __init__(self, stub_pid: int, core: int | None) -> None:
         super().__init__("benchmarks.load", core)
         self.stub = ProcessMeter(stub_pid)
+        self.rests: dict[int, float] = {}
+
+    def at_rest(self, server: Server, meter: ProcessMeter) -> float:
+        """Returns the CPU seconds that a server with nothing to do takes while its afterwork is waited for."""
+        if not server.afterwork:
+            return 0.0
+        if server.pid not in self.rests:
+            time.sleep(START_SECONDS)
+            before = meter.cpu_seconds()
+            time.sleep(RESTS * server.afterwork)
+            self.rests[server.pid] = (meter.cpu_seconds() - before) / RESTS
+        return self.rests[server.pid]
 
     def run(self, server: Server, request: Request, connections: int, seconds: float) -> Trial:
         """Sends a request over and over for some seconds; raises TrialFailed."""
@@ -50,12 +64,15 @@ class Loader(Child):
             "marks": request.marks,
             "warm_up": request.warm_up,
         }
-        self.ask(job, server.name)
         meter = ProcessMeter(server.pid)
+        at_rest = self.at_rest(server, meter)
+        self.ask(job, server.name)
+        time.sleep(server.afterwork)
         before, stub_before = meter.cpu_seconds(), self.stub.cpu_seconds()
         found = self.ask("go", server.name)
+        stub_cpu = self.stub.cpu_seconds() - stub_before
         time.sleep(server.afterwork)
-        cpu, stub_cpu = meter.cpu_seconds() - before, self.stub.cpu_seconds() - stub_before
+        cpu = meter.cpu_seconds() - before - at_rest
         return Trial(
             rate=found["requests"] / found["seconds"],
             first_byte_p50=found["first_byte_p50"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.caps import set_cap
 from proxy.exceptions import JournalFull, OverLimit
-from proxy.lines import admitted_line, ended_line, whose
+from proxy.lines import admitted_line, ended_line
 from proxy.speed import speed
 from usage.ledger import Exhausted, Ledger
 
@@ -61,7 +61,7 @@ class Entrance(Generic[AnyLedger]):
             if cap is not None and cap != most:
                 asked.changed.append(set_cap(asked.payload, route.shape.cap, cap))
                 most = cap
-        call.admission = Admission(call, self.journal, reservation, self.addresses, most)
+        call.admission = Admission(self.journal, reservation, self.addresses, most)
         self.journal.append(admitted_line(call, call.admission))
 
 
@@ -85,11 +85,10 @@ class Door(Entrance[Ledger]):
 class Admission:
     """One call's stay: what it holds of its limits, and its place in the journal."""
 
-    __slots__ = ("addresses", "journal", "most", "reservation", "whose")
+    __slots__ = ("addresses", "call_id", "journal", "most", "reservation")
 
     def __init__(
         self,
-        call: Call,
         journal: Journal,
         reservation: Reservation | SharedReservation | None,
         addresses: str,
@@ -99,7 +98,7 @@ class Admission:
         self.reservation = reservation
         self.addresses = addresses
         self.most = most  # tokens that the answer may have; None for any
-        self.whose = whose(call, f"{random.getrandbits(96):024x}")
+        self.call_id = f"{random.getrandbits(96):024x}"
 
     @property
     def granted(self) -> float:

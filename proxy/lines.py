@@ -18,12 +18,12 @@ OK = 200
 IPV4 = 4
 
 
-def whose(call: Call, call_id: str) -> Line:
+def who(call: Call, admission: Admission) -> Line:
     """Returns what both lines say: whose call it is, and which."""
     principal, facts = call.principal, call.facts
     assert principal is not None  # noqa: S101 -- only a recognised key's call is admitted
     return {
-        "call": call_id,
+        "call": admission.call_id,
         "at": time.time(),
         "key": principal.key_id,
         "owner": principal.owner_id,
@@ -40,7 +40,7 @@ def admitted_line(call: Call, admission: Admission) -> Line:
     estimate = facts.prompt_estimate if facts else 0
     return {
         "event": "admitted",
-        **admission.whose,
+        **who(call, admission),
         "prompt_estimate": estimate,
         "reserved": reservation.tokens if reservation is not None else estimate,
     }
@@ -52,8 +52,7 @@ def ended_line(call: Call, admission: Admission) -> Line:
     prompt, written, _, loading, reading, writing, estimated = outcome.usage
     return {
         "event": "ended",
-        **admission.whose,
-        "at": time.time(),
+        **who(call, admission),
         "request_id": call.request_id,
         "status": outcome.status or OK,
         "ended": outcome.ended,
@@ -73,7 +72,7 @@ def ended_line(call: Call, admission: Admission) -> Line:
 
 
 def micro(seconds: float) -> float:
-    """Rounds a duration to microseconds; Python's own `round` takes four times as long."""
+    """Rounds a duration to microseconds; Python's own `round` takes three times as long."""
     return int(seconds * 1e6 + 0.5) / 1e6
 
 

@@ -76,7 +76,10 @@ def keep(records: Sequence[Record]) -> None:
 
 def moment(at: float) -> str:
     """Writes a time (epoch seconds) as Django stores it in SQLite, and as PostgreSQL reads it: in UTC, their zone."""
-    whole, rest = divmod(round(at * MICRO), MICRO)
+    whole = int(at)
+    rest = round((at - whole) * MICRO)  # of the difference, which is exact
+    if rest == MICRO:
+        whole, rest = whole + 1, 0
     return f"{second(whole)}.{rest:06d}" if rest else second(whole)
 
 

@@ -34,13 +34,13 @@ class Calendar:
 def calendar(days: int) -> Calendar:
     """Returns the calendar of the day that is so many days after the epoch."""
     today = datetime.fromtimestamp(days * DAY_SECONDS, UTC)
-    tomorrow = today + timedelta(days=1)
+    over = (today + timedelta(days=1)).timestamp()
     next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     return Calendar(
         today.timestamp(),
-        tomorrow.timestamp(),
+        over,
         {DAY: f"{today:%Y-%m-%d}", MONTH: f"{today:%Y-%m}", TOTAL: ""},
-        {DAY: tomorrow.timestamp(), MONTH: next_month.timestamp(), TOTAL: math.inf},
+        {DAY: over, MONTH: next_month.timestamp(), TOTAL: math.inf},
     )
 
 

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from benchmarks import bench, options
+from benchmarks import trial as trials
 from benchmarks.cases import CASES, FEW, MANY, Case, Request
 from benchmarks.child import TrialFailed
 from benchmarks.cores import Cores, choose, pinned
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.stub_client import StubProcess
 
 ALONE, SMALL, STREAMS = CASES[0], CASES[1], CASES[2]
+ANSWERED = ("seconds", "first_byte_p50", "first_byte_p99", "whole_p50", "whole_p99", "load_cpu")
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +209,18 @@ def test_what_the_way_adds_is_told_against_the_stub_in_the_same_pair() -> None:
 def test_a_figure_says_how_sure_it_is() -> None:
     assert figure([1000, 2000, 3000], 0, " %") == "2,000 % (1,000–3,000 at 75%)"
     assert figure(range(9), 1) == "4.0 (1.0–7.0)"
+
+
+def test_what_a_server_does_behind_its_answers_is_counted_but_for_its_rest(
+    stub: StubProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "START_SECONDS", 0.0)
+    server, used = Bare(stub.url, stub.pid), iter([0.0, 0.4, 1.0, 3.1])
+    server.afterwork = 0.01
+    loader = Loader.__new__(Loader)
+    loader.stub, loader.rests = trials.ProcessMeter(os.getpid()), {}
+    monkeypatch.setattr(trials.ProcessMeter, "cpu_seconds", lambda meter: next(used) if meter is not loader.stub else 0)
+    answers = iter(["ready", dict.fromkeys(ANSWERED, 1.0) | {"requests": 2}])
+    monkeypatch.setattr(loader, "ask", lambda *_asked: next(answers))
+    found = loader.run(server, SMALL.requests[0], 1, 1.0)
+    assert found.cpu == pytest.approx((3.1 - 1.0 - 0.4 / trials.RESTS) / 2 * 1e6)

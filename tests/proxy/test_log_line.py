@@ -9,9 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.stub_client import StubProcess
 from proxy.call import Call
+from proxy.lines import micro
 from proxy.report import Reporter
 from tests.harness import GatewayServer, wait_until
 from tests.proxy.wire import Client, ask, asked
@@ -209,3 +212,10 @@ def test_nothing_that_was_said_and_no_secret_is_in_the_log(
         assert "A" * 43 not in log
         assert server.settings["KEY_PEPPER"] not in log
         assert server.settings["SECRET_KEY"] not in log
+
+
+@given(st.floats(0, 1e6))
+def test_durations_have_microseconds(seconds: float) -> None:
+    assert micro(seconds) == pytest.approx(round(seconds, 6), abs=1.000001e-6)
+    assert micro(micro(seconds)) == micro(seconds)
+    assert len(str(micro(seconds)).partition(".")[2]) <= 6 or seconds < 1e-4

@@ -12,6 +12,7 @@ from usage.ledger import Clock, Exhausted, Ledger, Reservation
 from usage.portions import FIRST_WAIT
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+MIDNIGHT = NOON + 43_200
 STEP = 256
 
 
@@ -345,3 +346,22 @@ def test_a_budget_is_overspent_by_the_estimates_error_at_most(seed: int, amount:
     budget = ledger.account("team:x").counter(DAY)
     assert isinstance(budget, Budget)
     assert (budget.promised, budget.spent) == (0, spent)
+
+
+@pytest.mark.parametrize(
+    ("wall", "day"),
+    [
+        (NOON, "2026-11-23"),
+        (MIDNIGHT - 1e-6, "2026-11-23"),
+        (MIDNIGHT, "2026-11-24"),
+        (MIDNIGHT + 86_400, "2026-11-25"),
+        (MIDNIGHT - 1, "2026-11-23"),  # somebody put the clock back
+        (MIDNIGHT - 86_401, "2026-11-22"),
+    ],
+)
+def test_a_clock_knows_what_day_it_is_whichever_way_it_moved(wall: float, day: str) -> None:
+    now = [MIDNIGHT + 60.0]
+    clock = Clock(lambda: 0.0, lambda: now[0])
+    assert clock.moment().today.periods[DAY] == "2026-11-24"
+    now[0] = wall
+    assert clock.moment().today.periods[DAY] == day

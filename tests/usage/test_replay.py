@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.db.models import Sum
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.usage.journals import NOON, Writer, admitted, ended, written
 from usage import applying, replay
@@ -44,6 +47,13 @@ def test_what_a_living_writer_has_written_is_applied_as_it_comes(writer: Writer)
     bring.run(writer.name)
     assert stored() == [call(1), call(2)]
     assert writer.segment.name in writer.files()
+
+
+@given(st.floats(0, 32_503_680_000) | st.integers(0, 32_503_680_000).map(float))
+@example(1795763774.6189766)
+@example(1795763774.9999999)
+def test_a_time_is_written_as_django_writes_it(at: float) -> None:
+    assert applying.moment(at) == str(datetime.fromtimestamp(at, UTC).replace(tzinfo=None))
 
 
 def test_everything_that_is_said_of_a_call_is_stored(writer: Writer) -> None:
