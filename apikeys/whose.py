@@ -34,6 +34,12 @@ class Whose(NamedTuple):
         """Returns the limits by dimension."""
         return Allowance.of(self.kind, self.subject)
 
+    @property
+    def has_keys(self) -> bool:
+        """Tells whether any key belongs to them."""
+        whose = {"team": self.subject} if self.kind == Allowance.Kind.TEAM else {"owner": int(self.subject)}
+        return Key.objects.filter(**whose).exists()
+
     def limit(self, wanted: dict[str, int | None]) -> None:
         """Sets limits, None takes one away; running servers obey within a second, and the audit trail has it."""
         Allowance.limit(self.kind, self.subject, str(self), wanted)

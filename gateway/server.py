@@ -51,8 +51,9 @@ class GatewayServer(uvicorn.Server):
         from proxy.live import live
 
         if live.calls:
-            grace = settings.ENV.SHUTDOWN_GRACE
-            log.warning("Stopping: %d open calls get up to %g s; stop again to end them now.", len(live.calls), grace)
+            count, grace = len(live.calls), settings.ENV.SHUTDOWN_GRACE
+            calls = "1 open call gets" if count == 1 else f"{count} open calls get"
+            log.warning("Stopping: %s up to %g s; stop again to end them now.", calls, grace)
         self.stopping = asyncio.get_running_loop()
         timer = self.stopping.call_later(settings.ENV.SHUTDOWN_GRACE, cut_all)
         try:

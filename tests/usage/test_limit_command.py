@@ -41,6 +41,16 @@ def test_an_owners_limit_is_shared_by_his_keys(make_gateway: MakeGateway) -> Non
     assert [ask(server, key) for key in keys] == [200, 429]
 
 
+def test_a_limit_that_limits_no_key_says_so_and_whom_keys_belong_to(make_gateway: MakeGateway) -> None:
+    server = make_gateway()
+    server.manage("createapikey", "a", "--team", "lab", "--owner", "admin", "--quiet")
+    typo = server.manage("limit", "team:lap", "requests_per_minute=3").stdout
+    assert typo.endswith("No key belongs to team:lap. Keys belong to team:lab, owner:admin.\n")
+    for right in ("team:lab", "owner:admin"):
+        assert "No key" not in server.manage("limit", right, "requests_per_minute=3").stdout
+    assert "No key" not in server.manage("limit", "team:lap", "requests_per_minute=0").stdout
+
+
 def test_limits_are_listed_and_nonsense_is_told(make_gateway: MakeGateway) -> None:
     server = make_gateway()
     assert "No owner and no team" in server.manage("limit").stdout

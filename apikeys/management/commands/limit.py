@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from apikeys.management.keycommand import LIMITS, KeyCommand
-from apikeys.whose import Nobody, limited
+from apikeys.whose import Nobody, known, limited
 from apikeys.whose import whose as named
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class Command(KeyCommand):
         one.limit(wanted)
         held = " ".join(f"{name}={amount}" for name, amount in one.limits.items()) or "no limits"
         self.stdout.write(f"{one}: {held}" + (" (running servers obey within a second)" if wanted else ""))
+        if any(wanted.values()) and not one.has_keys:
+            others = ", ".join(known())
+            self.stdout.write(f"No key belongs to {one}." + (f" Keys belong to {others}." if others else ""))
 
     def list(self) -> None:
         """Lists the limits of owners and teams, as this command takes them."""
