@@ -24,6 +24,7 @@ SECRETS = {"SECRET_KEY": "tests-only-secret-key-" + "s" * 40, "KEY_PEPPER": "tes
 ADMIN_PASSWORD = "tests-only-password"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+LEAVE_SECONDS = 2.0
 # How an error that nobody foresaw begins in the log.
 TROUBLE = ("Traceback (most recent call last)", "Unforeseen ")
 
@@ -132,7 +133,10 @@ class GatewayServer:
             process.kill()
             process.wait()
             raise AssertionError(f"the server did not stop within {STOP_SECONDS} s:\n{self.log()}") from None
-        left = [survivor for survivor in family if is_alive(survivor)]
+        # multiprocessing's own helper, which --reload has, ends when it hears that the server has.
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while (left := [survivor for survivor in family if is_alive(survivor)]) and time.monotonic() < deadline:
+            time.sleep(0.02)
         for survivor in left:
             survivor.kill()
         assert not left, f"the server left {left} behind:\n{self.log()}"
