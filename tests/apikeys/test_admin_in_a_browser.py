@@ -94,6 +94,7 @@ def status(gateway: GatewayServer, secret: str) -> int:
 
 def fits(page: Page) -> bool:
     """Tells whether nothing sticks out to the right of the page."""
+    page.wait_for_load_state()  # a page that is just coming has no element yet
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
