@@ -16,6 +16,7 @@ from benchmarks.holding import Holding
 from benchmarks.options import parse
 from benchmarks.servers import SERVERS
 from benchmarks.started import ServerFailed
+from benchmarks.summary import summary
 from benchmarks.traffic import Traffic, say
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def measure(options: argparse.Namespace, cores: Cores) -> None:
     traffic, holding, parts = Traffic(options.cases, options.pairs, options.seconds), Holding(), []
     if "requests" in options.parts:
         traffic.measure(made, cores)
-        parts += [table.costs(traffic.rows), table.ways(traffic.rows), *traffic.notes]
+        parts += [summary(traffic.rows), table.costs(traffic.rows), table.ways(traffic.rows), *traffic.notes]
     if "streams" in options.parts:
         holding.keep_promises(options.pairs, cores)
     if "largest" in options.parts:
