@@ -148,11 +148,13 @@ class Sending:
 
     def headers(self, response: HttpResponse | EventStream) -> list[tuple[bytes, bytes]]:
         """Returns a response's headers as ASGI has them."""
-        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+        # The mapping's own ways make a generator of each look, and an exception of what is not there.
+        fields = response.headers._store  # noqa: SLF001 -- see above
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.values()]
         headers += limits_said(self.call)
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
         headers.append((b"X-Content-Type-Options", b"nosniff"))
-        if "Vary" not in response.headers:
+        if "vary" not in fields:
             headers.append((b"Vary", b"origin"))
         return headers
 
