@@ -125,8 +125,8 @@ def date_and_time(whole: float) -> str:
 
 
 def seconds(nanoseconds: int | None) -> float | None:
-    """Returns one of Ollama's durations in seconds."""
-    return None if nanoseconds is None else micro(nanoseconds / 1e9)
+    """Returns one of Ollama's durations in seconds, to the microsecond."""
+    return None if nanoseconds is None else (nanoseconds + 500) // 1000 / 1e6
 
 
 def json_line(facts: dict[str, Any]) -> str:
