@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -13,6 +14,9 @@ from apikeys.models import Key
 from usage.lines import Record
 from usage.models import AppliedSegment, UsageDay, UsageHour, UsageMonth, UsageRecord
 from usage.rollups import MICRO, SUMS, Slot, roll_up
+
+# Records that are stored with one statement.
+PORTION = 50
 
 Table = type[UsageHour] | type[UsageDay] | type[UsageMonth]
 
@@ -34,7 +38,7 @@ def place_of(segment: str) -> Place:
     return Place(row.offset, row.settled) if row else Place(0, settled=False)
 
 
-def apply(segment: str, records: Sequence[Record], *, start: int, end: int, settle: bool = False) -> None:
+def apply(segment: str, records: Iterable[Record], *, start: int, end: int, settle: bool = False) -> None:
     """Stores the records of a segment's lines from one offset to another, and that they are.
 
     Raises Overtaken if the segment is not applied up to `start`, and the database's errors.
@@ -50,18 +54,28 @@ def apply(segment: str, records: Sequence[Record], *, start: int, end: int, sett
         store(records)
 
 
-def store(records: Sequence[Record]) -> None:
+def store(records: Iterable[Record]) -> None:
     """Adds records and their sums, and notes when their keys were last used; in a transaction of the caller's."""
-    if not records:
-        return
     uses: dict[str, float] = {}
-    for record in records:
-        uses[record.key] = max(record.at, uses.get(record.key, record.at))
+    found = roll_up(kept(records, uses))
+    if not uses:
+        return
     Key.objects.note_uses(uses)
-    keep(records)
-    found = roll_up(records)
     for model, sums in ((UsageHour, found.hours), (UsageDay, found.days), (UsageMonth, found.months)):
         add(model, sums)
+
+
+def kept(records: Iterable[Record], uses: dict[str, float]) -> Iterator[Record]:
+    """Stores records and passes them on, portion by portion: those of one are still at the processor's hand.
+
+    However many wait, no more of them are in memory at once.  Notes in `uses` when their keys were last used.
+    """
+    left = iter(records)
+    while portion := list(islice(left, PORTION)):
+        keep(portion)
+        for record in portion:
+            uses[record.key] = max(record.at, uses.get(record.key, record.at))
+        yield from portion
 
 
 def keep(records: Sequence[Record]) -> None:

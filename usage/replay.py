@@ -74,7 +74,7 @@ class Replay:
             if not lines:
                 return
             told = (line for line in lines if not only_admits(line))
-            records = [said for line in told if isinstance(said := self.said(line, path), Record)]
+            records = (said for line in told if isinstance(said := self.said(line, path), Record))
             apply(path.name, records, start=place.offset, end=end)
             self.places[path] = place = Place(end, settled=False)
 
