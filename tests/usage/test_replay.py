@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.usage.journals import NOON, Writer, admitted, ended, written
 from usage import applying, replay
+from usage.lines import Record
 from usage.models import AppliedSegment, UsageDay, UsageHour, UsageMonth, UsageRecord
 from usage.replay import Replay
 
@@ -144,10 +146,26 @@ def test_a_broken_line_is_left_out_and_said(writer: Writer, caplog: pytest.LogCa
 
 def test_many_lines_are_many_transactions(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    monkeypatch.setattr(applying, "store", lambda records: taken.append(len(records)))
+    monkeypatch.setattr(applying, "store", lambda records: taken.append(len(list(records))))
     writer.write(*(ended(call(number)) for number in range(2 * replay.BATCH + 1)))
     Replay(writer.folder).run(writer.name)
     assert taken == [replay.BATCH, replay.BATCH, 1]
+
+
+def test_a_transaction_holds_few_records_in_memory_at_once(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    keep = applying.keep
+
+    def noting(records: Sequence[Record]) -> None:
+        sizes.append(len(records))
+        keep(records)
+
+    monkeypatch.setattr(applying, "keep", noting)
+    count = 2 * applying.PORTION + 3
+    writer.write(*(ended(call(number)) for number in range(count)))
+    Replay(writer.folder).run(writer.name)
+    assert sizes == [applying.PORTION, applying.PORTION, 3]
+    assert stored() == [call(number) for number in range(count)]
 
 
 def test_two_that_apply_the_same_lines_apply_them_once(writer: Writer) -> None:
