@@ -53,7 +53,7 @@ class MachineLane:
         sending = Sending(request, send)
         try:
             try:
-                # Only browsers name an origin; for all others CORS comes down to one header (see Sending.start).
+                # Only browsers name an origin; for all others CORS comes down to one header (see Sending.headers).
                 respond = self.respond_with_cors if "HTTP_ORIGIN" in request.META else self.respond
                 await sending.response(await respond(request))
             except asyncio.CancelledError:
