@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import mean, median
+from itertools import pairwise
+from statistics import mean, median, stdev
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BLOCKS = 20
-T_95 = 2.101  # Student's t for 18 degrees of freedom, which 20 blocks leave
+T_95 = 2.101  # Student's t for 18 degrees of freedom, which the steps between 20 blocks leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,16 @@ class Slope:
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
-    """Fits a line by least squares to the medians of twenty blocks, since neighbours are no independent witnesses.
+    """Returns the mean of the steps between the medians of twenty blocks, and how far they scatter.
 
-    Raises ValueError for fewer values than blocks.
+    Memory that was touched once stays: its values are no independent witnesses, but its steps are.  Raises ValueError
+    for fewer values than blocks.
     """
     size = len(values) // BLOCKS
     if not size:
         raise ValueError(f"a slope needs at least {BLOCKS} values")
     starts = [len(values) - size * (BLOCKS - block) for block in range(BLOCKS)]
-    xs = [mean(times[start : start + size]) for start in starts]
-    ys = [median(values[start : start + size]) for start in starts]
-    middle_x, middle_y = mean(xs), mean(ys)
-    spread_x = sum((x - middle_x) ** 2 for x in xs)
-    rise = sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys, strict=True)) / spread_x
-    errors = sum((y - middle_y - rise * (x - middle_x)) ** 2 for x, y in zip(xs, ys, strict=True))
-    return Slope(rise, T_95 * math.sqrt(errors / (BLOCKS - 2) / spread_x))
+    span = mean(later - sooner for sooner, later in pairwise(mean(times[start : start + size]) for start in starts))
+    levels = [median(values[start : start + size]) for start in starts]
+    steps = [(later - sooner) / span for sooner, later in pairwise(levels)]
+    return Slope(mean(steps), T_95 * stdev(steps) / math.sqrt(len(steps)))

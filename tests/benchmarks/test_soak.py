@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,16 @@ def test_noise_is_no_rise_and_a_rise_is_no_noise() -> None:
     rising = slope(times, [value + 0.5 * at for value, at in zip(level, times, strict=True)])
     assert not rising.is_flat
     assert rising.rise == pytest.approx(0.5, abs=2 * rising.noise)
+
+
+def test_a_leak_is_seen_among_pages_that_are_touched_now_and_then() -> None:
+    chance = random.Random(1)  # noqa: S311 -- it makes noise
+    times = [minute / 30 for minute in range(900)]
+    seldom = list(accumulate(4.0 if chance.random() < 0.005 else 0.0 for _ in times))
+    few = [1000.0 + 4 * (at > 7) + 4 * (at > 22) for at in times]
+    assert slope(times, few).is_flat
+    leak = slope(times, [size + 2 * at for size, at in zip(seldom, times, strict=True)])
+    assert not leak.is_flat
 
 
 def test_a_slope_needs_enough_values() -> None:
