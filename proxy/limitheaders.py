@@ -131,7 +131,7 @@ def go_duration(seconds: float) -> bytes:
     return b"%dms" % math.ceil(seconds * 1000) if seconds < 1 else go_seconds(math.ceil(seconds))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def go_seconds(whole: int) -> bytes:
     """Writes whole seconds; many answers say the same."""
     hours, rest = divmod(whole, 3600)
