@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH, NAMES, FIGURES = 760, 96, 140
 BAR, GAP, HEAD, MARGIN = 16, 8, 34, 16
+LINE, SMALL = 120, 14  # characters, and the height, of a line of the caption
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600; font-size: 13px } .small { font-size: 10px; fill: #59636e } .end { text-anchor: end }
@@ -73,7 +75,9 @@ def draw(rows: Sequence[Row], caption: str) -> str:
             top += HEAD + len(bars) * (BAR + GAP) + MARGIN
     if not parts:
         return ""
-    parts.append(_text(MARGIN, top + 4, f"Shorter is better. {caption}", "small"))
+    for line in textwrap.wrap(f"Shorter is better. {caption}", LINE):
+        parts.append(_text(MARGIN, top + 4, line, "small"))
+        top += SMALL
     size = f'viewBox="0 0 {WIDTH} {top + MARGIN}" width="{WIDTH}" height="{top + MARGIN}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
 
