@@ -134,8 +134,7 @@ class KeyFeed:
     @property
     def outage(self) -> float:
         """For how many seconds the database has been away; 0 while it is not."""
-        silence = self.silence
-        return silence if self._reach.lost or silence > SILENCE_SECONDS else 0.0
+        return self.silence if self.lost else 0.0
 
     @property
     def silence(self) -> float:

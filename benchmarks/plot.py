@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from benchmarks.rows import STUB, Row, added, find
+from benchmarks.figures import BEGINNING, CHUNKS, SMALL_REQUEST, Figure, adding, costs
+from benchmarks.rows import STUB, find
 from benchmarks.spread import Spread, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from benchmarks.rows import Row
 
 WIDTH, NAMES, FIGURES = 760, 96, 140
 BAR, GAP, HEAD, MARGIN = 16, 8, 34, 16
@@ -27,39 +29,14 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """What a panel shows: of which case, which values of a row beside the stub's."""
-
-    title: str
-    case: str
-    values: Callable[[Row, Row], Sequence[float]]
-    digits: int
-
-
 PANELS = (
-    Panel(
-        "CPU of a small request, µs (16 connections, OpenAI's chat)",
-        "OpenAI chat, small JSON, 16 connections",
-        lambda row, _stub: row.costs,
-        0,
-    ),
-    Panel(
-        "CPU of a streamed chunk, µs (16 streams, a chunk each 2 ms)",
-        "OpenAI chat, stream, a chunk each 2 ms",
-        lambda row, _stub: row.costs,
-        1,
-    ),
-    Panel(
-        "Added time to a stream's first byte, ms, median (1 connection)",
-        "OpenAI chat, stream's beginning, 1 connection",
-        lambda row, stub: added(row, stub, "first_byte_p50"),
-        2,
-    ),
-    Panel(
+    Figure("CPU of a small request, µs (16 connections, OpenAI's chat)", SMALL_REQUEST, costs, 0),
+    Figure("CPU of a streamed chunk, µs (16 streams, a chunk each 2 ms)", CHUNKS, costs, 1),
+    Figure("Added time to a stream's first byte, ms, median (1 connection)", BEGINNING, adding("first_byte_p50"), 2),
+    Figure(
         "Added time to a stream's first byte, ms, 99th percentile (1 connection)",
-        "OpenAI chat, stream's beginning, 1 connection",
-        lambda row, stub: added(row, stub, "first_byte_p99"),
+        BEGINNING,
+        adding("first_byte_p99"),
         2,
     ),
 )
@@ -82,7 +59,7 @@ def draw(rows: Sequence[Row], caption: str) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
 
 
-def _bars(panel: Panel, rows: Sequence[Row]) -> list[tuple[str, Spread]]:
+def _bars(panel: Figure, rows: Sequence[Row]) -> list[tuple[str, Spread]]:
     found = []
     for row in rows:
         stub = find(rows, row.case, STUB)
@@ -91,7 +68,7 @@ def _bars(panel: Panel, rows: Sequence[Row]) -> list[tuple[str, Spread]]:
     return sorted(found, key=lambda bar: bar[1].middle)
 
 
-def _panel(panel: Panel, bars: Sequence[tuple[str, Spread]], top: int) -> str:
+def _panel(panel: Figure, bars: Sequence[tuple[str, Spread]], top: int) -> str:
     most = max(bar.high for _name, bar in bars)
     room = WIDTH - 2 * MARGIN - NAMES - FIGURES
     zero = MARGIN + NAMES

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.figures import BEGINNING, CHUNKS, IMAGE, SMALL_REQUEST, Figure, adding, costs
 from benchmarks.rivals.litellm import LiteLLM
 from benchmarks.rivals.ollaguard import Ollaguard
 from benchmarks.rivals.portkey import Portkey
-from benchmarks.rows import STUB, Row, added, find
+from benchmarks.rows import STUB, find
 from benchmarks.table import NOTHING, markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from benchmarks.rows import Row
 
 GATEWAY = "gateway"
 NAMES = {
@@ -27,31 +29,11 @@ NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What a column shows: of which case, which values of a row beside the stub's, and how they are written."""
-
-    heading: str
-    case: str
-    values: Callable[[Row, Row], Sequence[float]]
-    text: str
-
-
 COLUMNS = (
-    Column("µs a request", "OpenAI chat, small JSON, 16 connections", lambda row, _stub: row.costs, "{:,.0f}"),
-    Column("µs a streamed chunk", "OpenAI chat, stream, a chunk each 2 ms", lambda row, _stub: row.costs, "{:,.1f}"),
-    Column(
-        "first byte of a stream",
-        "OpenAI chat, stream's beginning, 1 connection",
-        lambda row, stub: added(row, stub, "first_byte_p50"),
-        "{:+.2f} ms",
-    ),
-    Column(
-        "1 MB image",
-        "OpenAI chat, 1 MB image, 1 connection",
-        lambda row, stub: added(row, stub, "first_byte_p50"),
-        "{:+.1f} ms",
-    ),
+    Figure("µs a request", SMALL_REQUEST, costs, 0),
+    Figure("µs a streamed chunk", CHUNKS, costs, 1),
+    Figure("first byte of a stream", BEGINNING, adding("first_byte_p50"), 2, is_added=True),
+    Figure("1 MB image", IMAGE, adding("first_byte_p50"), 1, is_added=True),
 )
 
 
@@ -65,7 +47,12 @@ def summary(rows: Sequence[Row]) -> str:
             if case is None:
                 return ""
             row, stub = find(rows, case, server), find(rows, case, STUB)
-            cells.append(column.text.format(median(column.values(row, stub))) if row and stub else NOTHING)
+            cells.append(written(column, median(column.values(row, stub))) if row and stub else NOTHING)
         if any(cell != NOTHING for cell in cells[1:]):
             lines.append([f"**{cell}**" for cell in cells] if server == GATEWAY else cells)
-    return markdown(("OpenAI chat", *(column.heading for column in COLUMNS)), lines, words=1)
+    return markdown(("OpenAI chat", *(column.title for column in COLUMNS)), lines, words=1)
+
+
+def written(column: Figure, value: float) -> str:
+    """Writes a cost, or what is added to a time."""
+    return f"{value:+.{column.digits}f} ms" if column.is_added else f"{value:,.{column.digits}f}"

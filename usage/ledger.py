@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from usage.counters import Budget, Moment, Requests
-from usage.dimensions import Allowance
+from usage.dimensions import DAY, Allowance
 from usage.holding import Account, Holding
 from usage.portions import portion
 from usage.resets import calendar_of
@@ -55,7 +55,7 @@ class Clock:
     def moment(self) -> Moment:
         """Returns what it says now."""
         wall, today = self.time(), self.today
-        if not today.begins <= wall < today.over:
+        if not today.begins <= wall < today.ends[DAY]:
             today = self.today = calendar_of(wall)
         return Moment(self.monotonic(), wall, today)
 

@@ -20,12 +20,11 @@ DAY_SECONDS = 86_400
 class Calendar:
     """A UTC day as budgets see it; times are in epoch seconds.
 
-    It lasts from `begins` until before `over`.  `periods` has the name of each budget's present period (`2026-11-23`,
-    `2026-11`, "" for all time), `ends` when the next one begins, infinity for never.
+    `periods` has the name of each budget's present period (`2026-11-23`, `2026-11`, "" for all time), `ends` when the
+    next one begins, infinity for never.
     """
 
     begins: float
-    over: float
     periods: Mapping[str, str]
     ends: Mapping[str, float]
 
@@ -34,13 +33,12 @@ class Calendar:
 def calendar(days: int) -> Calendar:
     """Returns the calendar of the day that is so many days after the epoch."""
     today = datetime.fromtimestamp(days * DAY_SECONDS, UTC)
-    over = (today + timedelta(days=1)).timestamp()
+    tomorrow = today + timedelta(days=1)
     next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     return Calendar(
         today.timestamp(),
-        over,
         {DAY: f"{today:%Y-%m-%d}", MONTH: f"{today:%Y-%m}", TOTAL: ""},
-        {DAY: over, MONTH: next_month.timestamp(), TOTAL: math.inf},
+        {DAY: tomorrow.timestamp(), MONTH: next_month.timestamp(), TOTAL: math.inf},
     )
 
 
