@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 # An extension of ASGI that this server offers: one message with `status`, `headers` and `body`.  Its headers have been
 # checked by whoever made them, name no length and do not frame the body.
 WHOLE = "http.response.whole"
+# Another: from here on its `relay` may write chunks of the answer to `relay.outlet` without a message for each.
+SHORTCUT = "http.response.shortcut"
 # Writes a field of a head.
 FIELD = b"%b: %b\r\n".__mod__
+# A length that is left however much was sent of it.
+UNKNOWN: Any = math.inf
 
 
 class Cycle(RequestResponseCycle):
@@ -23,8 +28,13 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Message) -> None:  # type: ignore[override]  # one kind of message more
         """Sends a message of the application."""
+        if message["type"] == SHORTCUT:
+            message["relay"].outlet = self
+            return
         more = message.get("more_body", False) and self.chunked_encoding
         if not more and message["type"] != WHOLE:
+            if self.scope["http_version"] == "1.0":
+                self.mind_old_client(message)
             await super().send(message)  # type: ignore[arg-type]
             return
         if self.flow.write_paused and not self.disconnected:
@@ -33,7 +43,7 @@ class Cycle(RequestResponseCycle):
             return
         if more:
             if body := message["body"]:
-                self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+                self.take(body)
             return
         if self.response_started:
             raise RuntimeError("An answer has begun already.")
@@ -44,6 +54,25 @@ class Cycle(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+    def mind_old_client(self, message: Message) -> None:
+        """Lets an answer of unknown length to HTTP/1.0 end with the connection: chunks are unknown there.
+
+        RFC 9112 (6.1) forbids them, which uvicorn doesn't know (0.54).
+        """
+        if message["type"] == "http.response.start":
+            if all(name.lower() != b"content-length" for name, _value in message["headers"]):
+                self.chunked_encoding, self.expected_content_length = False, UNKNOWN
+        elif self.expected_content_length == UNKNOWN and not message.get("more_body", False):
+            self.expected_content_length = len(message.get("body", b""))
+
+    def is_full(self) -> bool:
+        """Tells whether no chunk may be written now."""
+        return self.flow.write_paused or self.disconnected or not self.chunked_encoding
+
+    def take(self, frames: bytes) -> None:
+        """Writes a chunk of a stream."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
 
     def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
         """Returns the bytes of a whole answer, so that they travel together."""

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpResponse
 
-from gateway.cycle import WHOLE
+from gateway.cycle import SHORTCUT, WHOLE
 from gateway.request import LaneRequest, client_of
 from gateway.requestid import request_id_of
 from gateway.rest import refusal_of
@@ -123,6 +123,8 @@ class Sending:
             self.stream = response
             outcome = self.call.outcome
             await self.start(response)
+            if "departure" in self.request.scope:  # it is our own server
+                await self.send({"type": SHORTCUT, "relay": response.relay})
             async for frames in response:
                 self.unsent = frames
                 outcome.sent_bytes += len(frames)

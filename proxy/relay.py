@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from django.http import StreamingHttpResponse
 
@@ -47,6 +47,16 @@ async def whole(answer: Answer, call: Call, idle: Idle) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class Outlet(Protocol):
+    """A client's connection, as a stream's shortcut sees it."""
+
+    def is_full(self) -> bool:
+        """Tells whether nothing may be written now."""
+
+    def take(self, frames: bytes) -> None:
+        """Writes frames."""
+
+
 class Idle:
     """How long Ollama may be silent within an answer, in seconds, and what a client hears after that."""
 
@@ -73,15 +83,16 @@ class Relay:
         self.count = 0
         self.over = False
         self.granted = call.admission.granted if call.admission is not None else NEVER
+        self.outlet: Outlet | None = None
 
     def __aiter__(self) -> Self:
         """Returns itself: a stream is read once."""
         return self
 
     async def __anext__(self) -> bytes:
-        """Waits for the next whole frames.
+        """Waits for the next whole frames that don't take the shortcut.
 
-        This runs for each chunk of each stream: what it awaits lies directly below.
+        Where there is none, this runs for each chunk: what it awaits lies directly below.
         """
         if self.over:
             raise StopAsyncIteration
@@ -94,7 +105,7 @@ class Relay:
                 await asyncio.sleep(0)
             call.wait_until(monotonic() + idle.seconds, idle.refusal)
             try:
-                chunk = await answer.read()
+                chunk = await answer.read(self.shortcut if self.count > 1 else None)
                 frames = reader.feed(chunk) if chunk else reader.end()
             except (BROKEN, FrameTooLong) as error:
                 too_long = isinstance(error, FrameTooLong)
@@ -113,6 +124,23 @@ class Relay:
         if not frames:
             raise StopAsyncIteration
         return frames
+
+    def shortcut(self, chunk: bytes) -> bool:
+        """Passes on at once a chunk about which nothing has to be decided; returns whether it did.
+
+        Most chunks go this way, from the upstream's socket to the client's without waking the call's task.
+        """
+        outlet, call = self.outlet, self.call
+        if outlet is None or outlet.is_full():
+            return False
+        frames = self.reader.plain(chunk, self.granted)
+        if frames is None:
+            return False
+        if frames:
+            outlet.take(frames)
+        call.outcome.sent_bytes += len(frames)
+        call.deadline = monotonic() + self.idle.seconds
+        return True
 
     def end(self, frames: bytes, answer: Answer) -> bytes:
         """Ends the stream behind its last frames, which may say that it failed."""

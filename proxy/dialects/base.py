@@ -68,6 +68,23 @@ class Reader:
         self.latest = block
         return block if self.rename is None else self.rename(block)
 
+    def plain(self, chunk: bytes, most: float) -> bytes | None:
+        """Does what `feed` does if these are whole frames without a mark, and no more than `most` with those before.
+
+        Else it does nothing, and returns None.
+        """
+        if self.frames.rest or not chunk.endswith(self.separator):
+            return None
+        for mark in self.marks:
+            if mark in chunk:
+                return None
+        events = self.events + chunk.count(self.separator)
+        if events > most:
+            return None
+        self.events = events
+        self.latest = chunk
+        return chunk if self.rename is None else self.rename(chunk)
+
     def end(self) -> bytes:
         """Takes the upstream's end, returns the last bytes for the client: a frame without its end is none."""
         self.frames.end()

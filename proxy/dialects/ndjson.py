@@ -84,6 +84,11 @@ class EventReader(LineReader):
         """Wraps the lines that are whole now, each into `data: …` and an empty line."""
         return wrapped(super().feed(chunk))
 
+    def plain(self, chunk: bytes, most: float) -> bytes | None:
+        """Wraps lines that are plain."""
+        lines = super().plain(chunk, most)
+        return None if lines is None else wrapped(lines)
+
     def length_end(self) -> bytes:
         """Returns the last line as an event."""
         return wrapped(super().length_end())

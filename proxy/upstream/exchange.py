@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
 
     from proxy.upstream.connection import Connection
@@ -20,7 +22,19 @@ class Exchange:
     Its connection fills it and leaves it at the answer's end; what has come until then can still be read.
     """
 
-    __slots__ = ("connection", "failure", "has_body", "loop", "over", "parts", "size", "status", "unwanted", "waiter")
+    __slots__ = (
+        "connection",
+        "failure",
+        "has_body",
+        "loop",
+        "over",
+        "parts",
+        "shortcut",
+        "size",
+        "status",
+        "unwanted",
+        "waiter",
+    )
 
     def __init__(self, connection: Connection, *, has_body: bool) -> None:
         self.connection = connection
@@ -33,6 +47,7 @@ class Exchange:
         self.unwanted = False
         self.failure: httpx.TransportError | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.shortcut: Callable[[bytes], bool] | None = None  # of who waits
 
     async def head(self) -> int:
         """Waits for the answer's head and returns its status; raises httpx.TransportError when there will be none."""
@@ -42,14 +57,25 @@ class Exchange:
             await self.waiter
         return self.status
 
-    async def read(self) -> bytes:
-        """Waits for bytes and returns all that are there, b"" at the end; raises httpx.TransportError."""
+    async def read(self, shortcut: Callable[[bytes], bool] | None = None) -> bytes:
+        """Waits for bytes and returns all that are there, b"" at the end; raises httpx.TransportError.
+
+        While it waits, what comes is offered to `shortcut` first, which says whether it took it.
+        """
         while not self.parts:
             self.check()
             if self.over:
                 return b""
             self.waiter = self.loop.create_future()
-            await self.waiter
+            self.shortcut = shortcut
+            try:
+                await self.waiter
+            finally:
+                self.shortcut = None
+        return self.collect()
+
+    def collect(self) -> bytes:
+        """Returns what has come, and makes room for more."""
         parts = self.parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.parts = []
@@ -67,10 +93,16 @@ class Exchange:
             raise type(self.failure)(*self.failure.args)
 
     def wake(self) -> None:
-        """Lets whoever waits look again."""
+        """Lets whoever waits look again, unless what came passes by the shortcut."""
         waiter = self.waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is None or waiter.done():
+            return
+        if self.shortcut is not None and self.parts and not self.over:
+            data = self.collect()
+            if self.shortcut(data):
+                return
+            self.parts.append(data)
+        waiter.set_result(None)
 
     def take(self, data: bytes) -> None:
         """Takes bytes of the answer's body."""

@@ -43,8 +43,8 @@ class Answer:
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.stream = response.stream
-        # Waits for bytes and returns all that are there, b"" at the end; raises BROKEN.
-        self.read: Callable[[], Awaitable[bytes]] = (
+        # Waits for bytes and returns all that are there, b"" at the end; raises BROKEN.  May be given a shortcut.
+        self.read: Callable[..., Awaitable[bytes]] = (
             self.stream.exchange.read if isinstance(self.stream, Chunks) else reads(self.stream)
         )
         self.finished = False
@@ -61,10 +61,10 @@ class Answer:
             self.stream.close()
 
 
-def reads(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Callable[[], Awaitable[bytes]]:
+def reads(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Callable[..., Awaitable[bytes]]:
     """Returns what reads the answer of any other transport."""
     chunks: AsyncIterator[bytes] = aiter(stream)  # type: ignore[arg-type]  # the transport is asynchronous
-    return lambda: anext(chunks, b"")
+    return lambda _straight=None: anext(chunks, b"")
 
 
 class Upstream:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.call import Usage
-from proxy.dialects.base import WireFormat
+from proxy.dialects.base import Reader, WireFormat
 from proxy.dialects.frames import MAX_FRAME_BYTES, Frames, FrameTooLong
 from proxy.routes import CHUNKS, EVENTS, LINES, PROGRESS, ROUTES
 from tests.dialects.asked import facts
@@ -94,6 +94,39 @@ def test_any_cut_gives_the_same_frames_and_the_same_counts(name: str, places: li
     assert reader.failure is None
     prompt = {"chat": (4, 14)}.get(name, COUNTS.get(name, TOOLED))
     assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == prompt
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(places=PLACES, ends=st.booleans(), most=st.integers(0, 30), renamed=st.booleans(), shown=st.booleans())
+@settings(max_examples=50)
+def test_what_passes_by_the_shortcut_is_what_a_reader_would_pass(  # noqa: PLR0913 -- what a draw consists of
+    name: str, places: list[int], *, ends: bool, most: int, renamed: bool, shown: bool
+) -> None:
+    kind = KINDS[name]
+    data = bytes_of(kind, **({"stream_options": {"include_usage": True}} if kind.format is CHUNKS else {}))
+    how = {"model": "alias" if renamed else "mistral", "target": "mistral", "hide_usage": not shown}
+    if ends:  # each piece ends where a frame does
+        places = [data.rfind(b"\n", 0, place % len(data)) + 1 for place in places]
+    plainly, reader = kind.format.reader(facts(**how)), kind.format.reader(facts(**how))
+    for piece in cut(data, places):
+        before = state_of(plainly)
+        passed = plainly.plain(piece, most) if piece else None
+        if passed is None:
+            assert state_of(plainly) == before, "it looked at what was not plain, and kept something"
+            passed = plainly.feed(piece)
+        else:
+            assert not plainly.over
+            assert plainly.events <= most
+        assert passed == reader.feed(piece)
+        assert state_of(plainly) == state_of(reader)
+        if reader.over:
+            break
+    assert reader.over
+
+
+def state_of(reader: Reader) -> tuple[object, ...]:
+    """What a reader keeps from one chunk to the next."""
+    return reader.events, reader.latest, bytes(reader.frames.rest), reader.usage, reader.over, reader.failure
 
 
 @pytest.mark.parametrize("name", KINDS)
