@@ -97,7 +97,7 @@ class Exchange:
         waiter = self.waiter
         if waiter is None or waiter.done():
             return
-        if self.shortcut is not None and self.parts and not self.over:
+        if self.shortcut is not None and self.parts and not self.over and self.failure is None:
             data = self.collect()
             if self.shortcut(data):
                 return
