@@ -24,16 +24,16 @@ UNKNOWN: Any = math.inf
 
 
 class Cycle(RequestResponseCycle):
-    """uvicorn's cycle; uvicorn makes it, so it has no state of its own."""
+    """uvicorn's cycle, and the outlet of a stream's shortcut; uvicorn makes it, so it has no state of its own."""
 
     async def send(self, message: Message) -> None:  # type: ignore[override]  # one kind of message more
         """Sends a message of the application."""
         if message["type"] == SHORTCUT:
-            message["relay"].outlet = self
+            message["relay"].outlet = self if self.chunked_encoding else None
             return
         more = message.get("more_body", False) and self.chunked_encoding
         if not more and message["type"] != WHOLE:
-            if self.scope["http_version"] == "1.0":
+            if self.scope["http_version"] != "1.1":
                 self.mind_old_client(message)
             await super().send(message)  # type: ignore[arg-type]
             return
@@ -43,7 +43,7 @@ class Cycle(RequestResponseCycle):
             return
         if more:
             if body := message["body"]:
-                self.take(body)
+                self.write(body)
             return
         if self.response_started:
             raise RuntimeError("An answer has begun already.")
@@ -56,21 +56,21 @@ class Cycle(RequestResponseCycle):
         self.on_response()
 
     def mind_old_client(self, message: Message) -> None:
-        """Lets an answer of unknown length to HTTP/1.0 end with the connection: chunks are unknown there.
+        """Lets an answer of unknown length end with the connection: before HTTP/1.1 there were no chunks.
 
-        RFC 9112 (6.1) forbids them, which uvicorn doesn't know (0.54).
+        RFC 9112 (6.1) forbids them there, which uvicorn doesn't know (0.54).
         """
         if message["type"] == "http.response.start":
-            if all(name.lower() != b"content-length" for name, _value in message["headers"]):
+            if all(name.lower() != b"content-length" for name, _value in message.get("headers", ())):
                 self.chunked_encoding, self.expected_content_length = False, UNKNOWN
         elif self.expected_content_length == UNKNOWN and not message.get("more_body", False):
             self.expected_content_length = len(message.get("body", b""))
 
     def is_full(self) -> bool:
         """Tells whether no chunk may be written now."""
-        return self.flow.write_paused or self.disconnected or not self.chunked_encoding
+        return self.flow.write_paused or self.disconnected
 
-    def take(self, frames: bytes) -> None:
+    def write(self, frames: bytes) -> None:
         """Writes a chunk of a stream."""
         self.transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
 

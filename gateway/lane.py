@@ -116,6 +116,7 @@ class Sending:
         self.send = send
         self.stream: EventStream | None = None
         self.unsent = b""
+        self.server_is_ours = "departure" in request.scope
 
     async def response(self, response: HttpResponse | EventStream) -> None:
         """Sends a whole response, or a stream until it ends."""
@@ -123,7 +124,7 @@ class Sending:
             self.stream = response
             outcome = self.call.outcome
             await self.start(response)
-            if "departure" in self.request.scope:  # it is our own server
+            if self.server_is_ours:
                 await self.send({"type": SHORTCUT, "relay": response.relay})
             async for frames in response:
                 self.unsent = frames
@@ -137,7 +138,7 @@ class Sending:
     async def whole(self, response: HttpResponse) -> None:
         """Sends a whole response, in one message where the server can take one."""
         content, outcome = response.content, self.call.outcome
-        if "departure" in self.request.scope:  # it is our own server
+        if self.server_is_ours:
             head = self.headers(response)
             await self.send({"type": WHOLE, "status": response.status_code, "headers": head, "body": content})
             outcome.status = response.status_code

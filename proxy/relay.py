@@ -53,7 +53,7 @@ class Outlet(Protocol):
     def is_full(self) -> bool:
         """Tells whether nothing may be written now."""
 
-    def take(self, frames: bytes) -> None:
+    def write(self, frames: bytes) -> None:
         """Writes frames."""
 
 
@@ -83,7 +83,7 @@ class Relay:
         self.count = 0
         self.over = False
         self.granted = call.admission.granted if call.admission is not None else NEVER
-        self.outlet: Outlet | None = None
+        self.outlet: Outlet | None = None  # where chunks may go without waking the call
 
     def __aiter__(self) -> Self:
         """Returns itself: a stream is read once."""
@@ -92,7 +92,7 @@ class Relay:
     async def __anext__(self) -> bytes:
         """Waits for the next whole frames that don't take the shortcut.
 
-        Where there is none, this runs for each chunk: what it awaits lies directly below.
+        Without a shortcut this runs for each chunk: what it awaits lies directly below.
         """
         if self.over:
             raise StopAsyncIteration
@@ -105,7 +105,8 @@ class Relay:
                 await asyncio.sleep(0)
             call.wait_until(monotonic() + idle.seconds, idle.refusal)
             try:
-                chunk = await answer.read(self.shortcut if self.count > 1 else None)
+                # The first chunk has its time taken.
+                chunk = await answer.read(self.shortcut if self.outlet is not None and self.count > 1 else None)
                 frames = reader.feed(chunk) if chunk else reader.end()
             except (BROKEN, FrameTooLong) as error:
                 too_long = isinstance(error, FrameTooLong)
@@ -137,7 +138,7 @@ class Relay:
         if frames is None:
             return False
         if frames:
-            outlet.take(frames)
+            outlet.write(frames)
         call.outcome.sent_bytes += len(frames)
         call.deadline = monotonic() + self.idle.seconds
         return True

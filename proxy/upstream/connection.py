@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
             self.give_up(exchange, type(error).__name__)
             return
         if exchange.status:
-            exchange.wake()
+            exchange.offer()
             return
         self.received += len(data)
         if self.received > MAX_HEAD_BYTES:

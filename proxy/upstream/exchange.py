@@ -47,7 +47,7 @@ class Exchange:
         self.unwanted = False
         self.failure: httpx.TransportError | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self.shortcut: Callable[[bytes], bool] | None = None  # of who waits
+        self.shortcut: Callable[[bytes], bool] | None = None  # of whoever waits in `read`
 
     async def head(self) -> int:
         """Waits for the answer's head and returns its status; raises httpx.TransportError when there will be none."""
@@ -60,7 +60,7 @@ class Exchange:
     async def read(self, shortcut: Callable[[bytes], bool] | None = None) -> bytes:
         """Waits for bytes and returns all that are there, b"" at the end; raises httpx.TransportError.
 
-        While it waits, what comes is offered to `shortcut` first, which says whether it took it.
+        While it waits, what comes is offered to `shortcut`, which says whether it took it; it waits on for the rest.
         """
         while not self.parts:
             self.check()
@@ -76,8 +76,7 @@ class Exchange:
 
     def collect(self) -> bytes:
         """Returns what has come, and makes room for more."""
-        parts = self.parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        data = b"".join(self.parts)
         self.parts = []
         if self.size > HIGH_WATER and not self.over:
             self.connection.resume_reading()
@@ -93,16 +92,20 @@ class Exchange:
             raise type(self.failure)(*self.failure.args)
 
     def wake(self) -> None:
-        """Lets whoever waits look again, unless what came passes by the shortcut."""
+        """Lets whoever waits look again."""
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def offer(self) -> None:
+        """Offers what has come to the shortcut of whoever waits; only what it does not take wakes him."""
         waiter = self.waiter
         if waiter is None or waiter.done():
             return
-        if self.shortcut is not None and self.parts and not self.over and self.failure is None:
-            data = self.collect()
-            if self.shortcut(data):
-                return
-            self.parts.append(data)
-        waiter.set_result(None)
+        if self.parts and self.shortcut is not None and self.shortcut(b"".join(self.parts)):
+            self.collect()
+        else:
+            waiter.set_result(None)
 
     def take(self, data: bytes) -> None:
         """Takes bytes of the answer's body."""

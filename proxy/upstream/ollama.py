@@ -64,7 +64,7 @@ class Answer:
 def reads(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Callable[..., Awaitable[bytes]]:
     """Returns what reads the answer of any other transport."""
     chunks: AsyncIterator[bytes] = aiter(stream)  # type: ignore[arg-type]  # the transport is asynchronous
-    return lambda _straight=None: anext(chunks, b"")
+    return lambda _shortcut=None: anext(chunks, b"")
 
 
 class Upstream:

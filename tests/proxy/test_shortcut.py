@@ -139,14 +139,52 @@ def test_lines_without_a_word_are_no_end(fake: FakeUpstream, faked_gateway: Gate
     assert events(body) == [event(line) for line in (LINE % 0, LINE % 1, LINE % 2, LAST % 3)]
 
 
-def test_a_client_of_http_1_0_gets_no_chunks(stub: StubProcess, gateway: GatewayServer) -> None:
+@pytest.mark.parametrize("version", ["1.0", "0.9"])
+def test_a_client_before_http_1_1_gets_no_chunks(stub: StubProcess, gateway: GatewayServer, version: str) -> None:
     with Client(gateway) as client:
         body = b'{"prompt":"[[chunks=20 interval_ms=2]]","stream":true}'
         head = f"X-API-Key: {gateway.key}\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
-        client.send(f"POST {GENERATE} HTTP/1.0\r\n{head}".encode() + body)
+        client.send(f"POST {GENERATE} HTTP/{version}\r\n{head}".encode() + body)
         assert "transfer-encoding" not in client.head().headers
         answer = client.file.read()
     assert len(events(answer)) == 21
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/admin/login/", "/api/info", "/static/admin/css/base.css"])
+def test_nor_does_it_for_a_page(gateway: GatewayServer, path: str) -> None:
+    with Client(gateway) as client:
+        client.send(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head = client.head()
+        assert head.status == 200
+        assert "transfer-encoding" not in head.headers
+        size = int(head.headers["content-length"])
+        assert len(client.file.read()) == size
+
+
+def test_a_slow_client_of_a_stream_holds_ollama_up(fake: FakeUpstream, faked_gateway: GatewayServer) -> None:
+    wide = b'{"response":"%s","done":false}\n' % (b"x" * 50_000)
+    sent = 0
+
+    def flood(peer: Peer) -> None:
+        nonlocal sent
+        peer.send(STREAM_HEAD)
+        for _ in range(2000):
+            peer.send(chunk(wide))
+            sent += len(wide)
+        peer.send(chunk(LAST % 2000), END)
+
+    fake.behave = flood
+    with Client(faked_gateway, buffer=16 * 1024) as client:
+        client.ask(GENERATE, ASKED)
+        assert client.head().status == 200
+        first = client.chunk()
+        at_rest = -1
+        while at_rest != sent:
+            at_rest = sent
+            time.sleep(0.2)
+        assert sent < 20 * 2**20  # what the sockets of a machine hold, and little more
+        read = first + b"".join(client.chunks())
+    assert len(events(read)) == 2001
 
 
 def test_a_client_that_leaves_stops_ollama(stub: StubProcess, gateway: GatewayServer) -> None:
