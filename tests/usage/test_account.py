@@ -46,6 +46,25 @@ def test_what_was_used_is_reported_within_a_moment(make_gateway: Callable[..., G
         assert answer.json()["total"]["requests"] == 1
 
 
+def test_a_call_is_its_teams_that_has_its_key_when_it_ends(make_gateway: Callable[..., GatewayServer]) -> None:
+    server = make_gateway()
+    manager = issue(server, "manager", "inference,keys,manage")[1]
+    key_id, key = issue(server, "moved")
+    asked = {"model": "mistral", "prompt": "[[chunks=400 interval_ms=5]]", "options": {"num_predict": 400}}
+    with (
+        httpx.Client(base_url=server.url, headers={"X-API-Key": manager}) as keys,
+        httpx.stream("POST", f"{server.url}/api/generate", headers={"X-API-Key": key}, json=asked) as answer,
+    ):
+        lines = answer.iter_lines()
+        next(lines)
+        moved = keys.patch(f"/api/v1/keys/{key_id}", json={"team": "blue"})
+        assert moved.status_code == 200, moved.text
+        assert b'"done":true' in list(lines)[-1].encode()
+        wait_until(lambda: keys.get("/api/v1/usage", params={"by": "team", "key": key_id}).json()["usage"] != [], 5)
+        usage = keys.get("/api/v1/usage", params={"by": "team", "key": key_id}).json()["usage"]
+    assert [(line["team"], line["requests"], line["completion_tokens"]) for line in usage] == [("blue", 1, 400)]
+
+
 def test_a_key_was_last_used_when_its_latest_recorded_call_ended(make_gateway: Callable[..., GatewayServer]) -> None:
     server = make_gateway(DEFAULT_REQUESTS_PER_MINUTE=1)
 
