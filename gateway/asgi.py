@@ -15,6 +15,7 @@ django.setup(set_prefix=False)
 # These read settings and models, which exist only after setup.
 from gateway.accounting import Accounting  # noqa: E402
 from gateway.handler import GatewayHandler  # noqa: E402
+from gateway.memory import reserve  # noqa: E402
 from gateway.warmup import warm_up  # noqa: E402
 from proxy.lane import LANE  # noqa: E402
 from proxy.running import running  # noqa: E402
@@ -48,6 +49,7 @@ class Lifespan:
             await running.open()
             await asyncio.to_thread(self.accounting.open)
             await self.accounting.share()
+            self.reserved = reserve()
         except Exception as error:  # noqa: BLE001 -- any failure to start is told in one line
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return

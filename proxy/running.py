@@ -37,8 +37,6 @@ log = logging.getLogger("gateway")
 
 # A request makes some hundred objects, nearly all freed without the collector's help.
 GC_THRESHOLDS = (20_000, 20, 50)
-
-
 # Half a millisecond's work.
 TIDY_ACCOUNTS = 500
 
