@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from benchmarks.started import Server
 
 
+# A rival's trial that fails is taken anew so many times: one failure in hundreds of answers should not hide its cost.
+AGAIN = 2
+
+
 class Traffic:
     """The servers that are measured, the cases, and what was seen; `notes` says what could not be had."""
 
@@ -32,6 +37,7 @@ class Traffic:
         self.ours = {*ours, STUB}
         self.rows: list[Row] = []
         self.notes: list[str] = []
+        self.failures: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # what was said, by server and case
 
     def measure(self, made: Mapping[str, Callable[[str], Server]], cores: Cores) -> None:
         """Starts everything and takes all trials; raises ServerFailed or TrialFailed where one of ours is at fault."""
@@ -52,8 +58,9 @@ class Traffic:
                     these = [pair for pair in rows if pair[0].case is case]
                     # Every other pair goes the other way round, so that drift favours nobody.
                     for row, server in these if number % 2 == 0 else reversed(these):
-                        self._try(row, server, loader)
+                        self.attempt(row, server, loader)
             self.rows = [row for row, _server in rows if len(row.pairs) == self.pairs]
+        self.say_failures()
 
     def _start(self, name: str, make: Callable[[str], Server], upstream: str, cores: Cores) -> Server | None:
         try:
@@ -65,21 +72,32 @@ class Traffic:
             self.note(f"{name} was not measured: {error}")
             return None
 
-    def _try(self, row: Row, server: Server, loader: Loader) -> None:
-        """Adds a pair to a row; a rival that fails in a case has no row there."""
+    def attempt(self, row: Row, server: Server, loader: Loader) -> None:
+        """Adds a pair to a row; a rival that fails again and again in a case has no row there.
+
+        Raises TrialFailed where one of ours is at fault.
+        """
         if server.path(row.case.endpoint) is None:
             return
-        try:
-            trials = {
-                chunks: loader.run(server, request, row.case.connections, self.seconds)
-                for chunks, request in row.case.requests.items()
-            }
-        except TrialFailed as error:
-            if server.name in self.ours:
-                raise
-            self.note(f"{server.name} failed in “{row.case.name}”: {error}")
-            return
-        row.pairs.append(trials)
+        for _attempt in range(1 + AGAIN):
+            try:
+                trials = {
+                    chunks: loader.run(server, request, row.case.connections, self.seconds)
+                    for chunks, request in row.case.requests.items()
+                }
+            except TrialFailed as error:
+                if server.name in self.ours:
+                    raise
+                self.failures[server.name, row.case.name].append(str(error))
+            else:
+                row.pairs.append(trials)
+                return
+
+    def say_failures(self) -> None:
+        """Notes how often rivals failed, and how."""
+        for (name, case), said in self.failures.items():
+            times = "once" if len(said) == 1 else f"{len(said)} times"
+            self.note(f"{name} failed {times} in “{case}”, first so: {said[0]}")
 
     def note(self, text: str) -> None:
         """Keeps what has to be said below the tables, once."""
