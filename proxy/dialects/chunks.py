@@ -17,6 +17,9 @@ DATA = b"data: "
 DONE = b"data: [DONE]"
 # Ollama writes this into every frame of a completion once the counts are asked for.
 ZERO_USAGE = b',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}'
+ZERO_END = ZERO_USAGE + b"\n\n"
+# Such a frame has no text: it is there for the counts.
+NO_CHOICES = b'"choices":[]'
 
 
 def usage_of(answer: dict[str, Any]) -> Usage:
@@ -31,6 +34,12 @@ class ChunkReader(Reader):
     separator = b"\n\n"
     # The end; the counts; a chunk of no model, which Ollama writes in place of an error that it lost; an error.
     marks = (b"data: [DONE]", b'"usage":', b'"model":""', b'"error":')
+
+    def plain(self, chunk: bytes, most: float) -> bytes | None:
+        """Takes the zeros off a frame of a completion that is plain without them."""
+        if self.facts.hide_usage and chunk.endswith(ZERO_END) and NO_CHOICES not in chunk:
+            chunk = chunk[: -len(ZERO_END)] + b"}" + self.separator
+        return super().plain(chunk, most)
 
     def look(self, frame: bytes) -> bytes | None:
         """Reads the counts, and ends the stream at its mark or at what stands for an error."""
