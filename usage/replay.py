@@ -11,8 +11,8 @@ from usage import segments
 from usage.applying import Overtaken, Place, apply, forget, place_of
 from usage.lines import Admitted, Record, only_admits, read
 
-# Lines a transaction: about ten milliseconds of SQLite's one write lock.
-BATCH = 1500
+# Of the journal a transaction, in bytes: some 1,500 lines, and about ten milliseconds of SQLite's one write lock.
+BATCH = 3 * 2**18
 
 log = logging.getLogger("gateway.usage")
 
@@ -70,9 +70,10 @@ class Replay:
         """Applies a segment's whole lines, portion by portion."""
         place = self.place(path)
         while not place.settled and self._go_on():
-            lines, end = segments.read_lines(path, place.offset, BATCH)
-            if not lines:
+            end = segments.end_of_lines(path, place.offset, BATCH)
+            if end == place.offset:
                 return
+            lines = segments.lines_between(path, place.offset, end)
             told = (line for line in lines if not only_admits(line))
             records = (said for line in told if isinstance(said := self.said(line, path), Record))
             apply(path.name, records, start=place.offset, end=end)
@@ -93,17 +94,12 @@ class Replay:
         """Returns what calls leave that were admitted and never ended."""
         calls: dict[str, Record] = {}
         for path in paths:
-            offset = 0
-            while True:
-                lines, offset = segments.read_lines(path, offset, BATCH)
-                if not lines:
-                    break
-                for line in lines:
-                    match read(line):
-                        case Admitted(call, lost):
-                            calls[call] = lost
-                        case Record() as ended:
-                            calls.pop(ended.call, None)
+            for line in segments.lines_between(path, 0, segments.size(path)):
+                match read(line):
+                    case Admitted(call, lost):
+                        calls[call] = lost
+                    case Record() as ended:
+                        calls.pop(ended.call, None)
         return list(calls.values())
 
     def delete(self, paths: list[Path]) -> None:
@@ -122,8 +118,8 @@ class Replay:
 
     def is_applied(self, path: Path) -> bool:
         """Tells whether a segment that is written no more is in the database."""
-        lines, _ = segments.read_lines(path, self.place(path).offset, 1)
-        return not lines
+        offset = self.place(path).offset
+        return segments.end_of_lines(path, offset, 1) == offset
 
     @staticmethod
     def said(line: bytes, path: Path) -> Admitted | Record | None:

@@ -8,17 +8,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 is_segment = re.compile(r"([0-9a-f]{16})-(\d{6,})\.jsonl").fullmatch
-PORTION = 2**20
-
-
-class Lines(NamedTuple):
-    """Whole lines of a segment, and the offset behind the last of them."""
-
-    lines: list[bytes]
-    offset: int
+# Read at once, in bytes: what is held does not depend on how much there is.
+PORTION = 2**16
 
 
 def by_writer(folder: Path) -> dict[str, list[Path]]:
@@ -51,18 +44,32 @@ def taken_over(folder: Path, writer: str) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def read_lines(path: Path, offset: int, most: int) -> Lines:
-    """Returns up to `most` whole lines from an offset on; a last line without its end is left for later."""
-    with path.open("rb") as file:
+def end_of_lines(path: Path, offset: int, most: int) -> int:
+    """Returns the offset behind the last whole line within `most` bytes, or behind the first one if that is longer.
+
+    Where there is no whole line, returns `offset`: a last line without its end is left for later.
+    """
+    end = at = offset
+    with path.open("rb", buffering=0) as file:
         file.seek(offset)
-        portion = file.read(PORTION)
-        while portion and b"\n" not in portion:
-            more = file.read(PORTION)
-            if not more:
-                return Lines([], offset)
-            portion += more
-    lines = portion.split(b"\n")[:-1][:most]
-    return Lines(lines, offset + sum(map(len, lines)) + len(lines))
+        while (left := offset + most - at) > 0 or end == offset:
+            portion = file.read(min(left, PORTION) if left > 0 else PORTION)
+            if not portion:
+                break
+            found = portion.rfind(b"\n") if left > 0 else portion.find(b"\n")
+            if found >= 0:
+                end = at + found + 1
+            at += len(portion)
+    return end
+
+
+def lines_between(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """Reads whole lines from one offset to another, one at a time, with the line's end."""
+    with path.open("rb", buffering=PORTION) as file:
+        file.seek(start)
+        while start < end and (line := file.readline()).endswith(b"\n"):
+            start += len(line)
+            yield line
 
 
 def size(path: Path) -> int:

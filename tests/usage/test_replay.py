@@ -144,12 +144,22 @@ def test_a_broken_line_is_left_out_and_said(writer: Writer, caplog: pytest.LogCa
     ]
 
 
+def test_a_last_line_that_lacks_nothing_but_its_end_is_none(writer: Writer) -> None:
+    writer.write(admitted(call(1)))
+    writer.write_bytes(written([ended(call(1))]).removesuffix(b"\n"))
+    writer.die()
+    Replay(writer.folder).run("")
+    assert UsageRecord.objects.get().ended == "lost"
+    assert writer.files() == []
+
+
 def test_many_lines_are_many_transactions(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     monkeypatch.setattr(applying, "store", lambda records: taken.append(len(list(records))))
-    writer.write(*(ended(call(number)) for number in range(2 * replay.BATCH + 1)))
+    monkeypatch.setattr(replay, "BATCH", 10 * len(written([ended(call(0))])))
+    writer.write(*(ended(call(number)) for number in range(21)))
     Replay(writer.folder).run(writer.name)
-    assert taken == [replay.BATCH, replay.BATCH, 1]
+    assert taken == [10, 10, 1]
 
 
 def test_a_transaction_holds_few_records_in_memory_at_once(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +230,7 @@ def let_die(monkeypatch: pytest.MonkeyPatch, step: str, times: int, died: type[B
 def test_a_death_at_any_step_neither_loses_nor_doubles(
     writer: Writer, monkeypatch: pytest.MonkeyPatch, step: str, times: int, died: type[BaseException]
 ) -> None:
-    monkeypatch.setattr(replay, "BATCH", 2)
+    monkeypatch.setattr(replay, "BATCH", 1)
     writer.write(*(admitted(call(number)) for number in range(5)), *(ended(call(number)) for number in range(4)))
     writer.rotate(admitted(call(4)))
     writer.write(admitted(call(5)), ended(call(5)))
