@@ -16,11 +16,13 @@ STUB = "stub alone"
 
 @dataclass(slots=True)
 class Row:
-    """All trials of one server in one case: for each pair, the trials by number of chunks."""
+    """All trials of one server in one case: for each pair, the trials by number of chunks; and how others failed."""
 
     case: Case
     server: str
     pairs: list[dict[int, Trial]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    given_up: bool = False  # it failed whenever a pair was tried
 
     @property
     def trials(self) -> list[Trial]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ class Traffic:
         self.ours = {*ours, STUB}
         self.rows: list[Row] = []
         self.notes: list[str] = []
-        self.failures: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # what was said, by server and case
 
     def measure(self, made: Mapping[str, Callable[[str], Server]], cores: Cores) -> None:
         """Starts everything and takes all trials; raises ServerFailed or TrialFailed where one of ours is at fault."""
@@ -60,7 +58,8 @@ class Traffic:
                     for row, server in these if number % 2 == 0 else reversed(these):
                         self.attempt(row, server, loader)
             self.rows = [row for row, _server in rows if len(row.pairs) == self.pairs]
-        self.say_failures()
+        for row, _server in rows:
+            self.say_failure(row)
 
     def _start(self, name: str, make: Callable[[str], Server], upstream: str, cores: Cores) -> Server | None:
         try:
@@ -77,7 +76,7 @@ class Traffic:
 
         Raises TrialFailed where one of ours is at fault.
         """
-        if server.path(row.case.endpoint) is None:
+        if server.path(row.case.endpoint) is None or row.given_up:
             return
         for _attempt in range(1 + AGAIN):
             try:
@@ -88,16 +87,18 @@ class Traffic:
             except TrialFailed as error:
                 if server.name in self.ours:
                     raise
-                self.failures[server.name, row.case.name].append(str(error))
+                row.failures.append(str(error))
             else:
                 row.pairs.append(trials)
                 return
+        row.given_up = True
 
-    def say_failures(self) -> None:
-        """Notes how often rivals failed, and how."""
-        for (name, case), said in self.failures.items():
-            times = "once" if len(said) == 1 else f"{len(said)} times"
-            self.note(f"{name} failed {times} in “{case}”, first so: {said[0]}")
+    def say_failure(self, row: Row) -> None:
+        """Notes how often a rival failed in a case, and how."""
+        if row.failures:
+            times = "once" if len(row.failures) == 1 else f"{len(row.failures)} times"
+            end = " and was given up" if row.given_up else ""
+            self.note(f"{row.server} failed {times} in “{row.case.name}”{end}, first so: {row.failures[0]}")
 
     def note(self, text: str) -> None:
         """Keeps what has to be said below the tables, once."""

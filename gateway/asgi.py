@@ -33,6 +33,7 @@ class Lifespan:
     def __init__(self, app: GatewayHandler) -> None:
         self.app = app
         self.accounting = Accounting(running)
+        self.reserved: list[object] = []
         metrics.before_reading = app.lane.report.flush
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

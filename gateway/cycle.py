@@ -19,6 +19,7 @@ WHOLE = "http.response.whole"
 SHORTCUT = "http.response.shortcut"
 # Writes a field of a head.
 FIELD = b"%b: %b\r\n".__mod__
+HTTP_1_1 = "1.1"
 # A length that is left however much was sent of it.
 UNKNOWN: Any = math.inf
 
@@ -33,7 +34,7 @@ class Cycle(RequestResponseCycle):
             return
         more = message.get("more_body", False) and self.chunked_encoding
         if not more and message["type"] != WHOLE:
-            if self.scope["http_version"] != "1.1":
+            if self.scope["http_version"] != HTTP_1_1:
                 self.mind_old_client(message)
             await super().send(message)  # type: ignore[arg-type]
             return

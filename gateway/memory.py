@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Small objects have memory of their own, by size: in steps of 16 bytes, up to 512 of them.
+# Objects lie in pools of one size: in steps of 16 bytes, up to 512. A pool that is free again serves any size.
 STEP, LARGEST = 16, 512
 # Objects whose size can be chosen freely, and what that takes beside their contents.
 SMALLEST_BYTES, OVERHEAD = 48, 33
-# Touched for each size, in bytes: four megabytes in all.
+# Touched in each size, in bytes: four megabytes in all.
 EACH = 128 * 2**10
 
 
 def reserve() -> list[object]:
-    """Touches memory for small objects; keeping what it returns keeps that memory from being given back."""
+    """Touches memory for small objects; what it returns is to be kept, lest that memory be given back."""
     made: list[Sequence[object]] = [
         [object() for _ in range(EACH // STEP)],
         [float(number) for number in range(EACH // (2 * STEP))],

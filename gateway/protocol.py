@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.cycle import HTTP_1_1
 from gateway.fields import MOST_FIELDS, FieldsProtocol, HeadTooLarge
 from gateway.openfiles import most_connections
 from gateway.parting import Parting
@@ -101,6 +102,8 @@ class CappedProtocol(FieldsProtocol):
             self.head_timer.cancel()
             self.head_timer = None
         super().on_headers_complete()
+        if self.scope["http_version"] != HTTP_1_1:
+            self.cycle.keep_alive = False  # whatever it asks for: an answer of unknown length ends with the connection
         if not self.cycle.keep_alive:
             self.end_after(self.cycle)
 

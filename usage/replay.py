@@ -94,7 +94,8 @@ class Replay:
         """Returns what calls leave that were admitted and never ended."""
         calls: dict[str, Record] = {}
         for path in paths:
-            for line in segments.lines_between(path, 0, segments.size(path)):
+            end = segments.end_of_lines(path, 0, segments.size(path))
+            for line in segments.lines_between(path, 0, end):
                 match read(line):
                     case Admitted(call, lost):
                         calls[call] = lost

@@ -64,10 +64,16 @@ def end_of_lines(path: Path, offset: int, most: int) -> int:
 
 
 def lines_between(path: Path, start: int, end: int) -> Iterator[bytes]:
-    """Reads whole lines from one offset to another, one at a time, with the line's end."""
+    """Reads whole lines from one offset to another, one at a time, with the line's end.
+
+    Raises OSError where they are not there any more: what was not read must not count as applied.
+    """
     with path.open("rb", buffering=PORTION) as file:
         file.seek(start)
-        while start < end and (line := file.readline()).endswith(b"\n"):
+        while start < end:
+            line = file.readline()
+            if not line.endswith(b"\n"):
+                raise OSError(f"{path.name} is shorter than it was")
             start += len(line)
             yield line
 

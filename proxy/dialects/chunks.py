@@ -18,8 +18,8 @@ DONE = b"data: [DONE]"
 # Ollama writes this into every frame of a completion once the counts are asked for.
 ZERO_USAGE = b',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}'
 ZERO_END = ZERO_USAGE + b"\n\n"
-# Such a frame has no text: it is there for the counts.
-NO_CHOICES = b'"choices":[]'
+# A frame without any is there for the counts.
+CHOICES = b'"choices":[{'
 
 
 def usage_of(answer: dict[str, Any]) -> Usage:
@@ -37,7 +37,7 @@ class ChunkReader(Reader):
 
     def plain(self, chunk: bytes, most: float) -> bytes | None:
         """Takes the zeros off a frame of a completion that is plain without them."""
-        if self.facts.hide_usage and chunk.endswith(ZERO_END) and NO_CHOICES not in chunk:
+        if self.facts.hide_usage and chunk.endswith(ZERO_END) and chunk.count(CHOICES) == 1:
             chunk = chunk[: -len(ZERO_END)] + b"}" + self.separator
         return super().plain(chunk, most)
 
@@ -56,8 +56,10 @@ class ChunkReader(Reader):
             return frame
         if not answer.get("choices"):
             self.usage = usage_of(answer)
+            if self.facts.hide_usage:
+                return None
             self.events -= 1  # a frame of counts is no token
-            return None if self.facts.hide_usage else frame
+            return frame
         return self.without_usage(frame, answer) if self.facts.hide_usage else frame
 
     def without_usage(self, frame: bytes, answer: dict[str, Any]) -> bytes:

@@ -62,6 +62,7 @@ class Reply(httpx.Response):
     def __init__(self, status: int, stream: Chunks) -> None:  # not super's: see above
         self.status_code = status
         self.stream = stream
+        self.extensions = {}
 
 
 class Transport(httpx.AsyncBaseTransport):

@@ -37,7 +37,7 @@ def measured(name: str, failing: set[int]) -> tuple[Row, Traffic]:
     traffic, row, loader = Traffic([CASE], 2, 0.1), Row(CASE, name), cast("Loader", Flaky(failing))
     for _pair in range(2):
         traffic.attempt(row, server, loader)
-    traffic.say_failures()
+    traffic.say_failure(row)
     return row, traffic
 
 
@@ -47,7 +47,8 @@ def measured(name: str, failing: set[int]) -> tuple[Row, Traffic]:
         (set(), 2, []),
         ({1}, 2, ["a rival failed once in “one”, first so: no answer, 1"]),
         ({1, 2, 4}, 2, ["a rival failed 3 times in “one”, first so: no answer, 1"]),
-        ({2, 3, 4}, 1, ["a rival failed 3 times in “one”, first so: no answer, 2"]),
+        ({1, 2, 3}, 0, ["a rival failed 3 times in “one” and was given up, first so: no answer, 1"]),
+        ({2, 3, 4}, 1, ["a rival failed 3 times in “one” and was given up, first so: no answer, 2"]),
     ],
 )
 def test_a_rival_that_fails_now_and_then_is_measured_and_its_failures_are_told(

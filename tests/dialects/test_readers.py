@@ -124,6 +124,16 @@ def test_what_passes_by_the_shortcut_is_what_a_reader_would_pass(  # noqa: PLR09
     assert reader.over
 
 
+@pytest.mark.parametrize("choices", [b"[]", b"[ ]", b"null"])
+def test_zero_counts_without_a_choice_do_not_pass_for_text(choices: bytes) -> None:
+    zeros = b'"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}\n\n'
+    frame = b'data: {"object":"text_completion","model":"m","choices":' + choices + b"," + zeros
+    reader = CHUNKS.reader(facts(hide_usage=True))
+    assert reader.plain(frame, 10) is None
+    assert reader.feed(frame) == b""
+    assert reader.events == 0
+
+
 def state_of(reader: Reader) -> tuple[object, ...]:
     """What a reader keeps from one chunk to the next."""
     return reader.events, reader.latest, bytes(reader.frames.rest), reader.usage, reader.over, reader.failure

@@ -31,5 +31,4 @@ def faults(how: str) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others count pages in another way")
 def test_a_busy_moment_touches_no_new_memory() -> None:
-    assert faults("bare") > 400
-    assert faults("reserved") < 100
+    assert faults("reserved") * 5 < faults("bare")

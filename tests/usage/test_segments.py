@@ -6,10 +6,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from usage import segments
+
+
+def test_a_segment_that_became_shorter_is_not_taken_for_read(tmp_path: Path) -> None:
+    path = tmp_path / "segment"
+    path.write_bytes(b"one\ntwo\n")
+    end = segments.end_of_lines(path, 0, 100)
+    path.write_bytes(b"one\ntw")
+    with pytest.raises(OSError, match="shorter"):
+        list(segments.lines_between(path, 0, end))
 
 
 @given(
