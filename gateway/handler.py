@@ -47,6 +47,7 @@ class GatewayHandler(ASGIHandler):
             await people.refuse(refusal)
         finally:
             people.call.finish()
+            people.let_go()
 
 
 def people_route(path: str) -> str | None:
@@ -96,6 +97,10 @@ class PeopleRequest:
         elif not message.get("more_body", False):
             self.call.outcome.ended = DONE
         await self.raw_send(message)
+
+    def let_go(self) -> None:
+        """Lets go of the connection, which Django's tracebacks would hold until the garbage collector comes."""
+        del self.raw_receive, self.raw_send
 
     async def refuse(self, refusal: BodyTooLarge | BodyTimeout) -> None:
         """Answers a request that was not read to its end."""

@@ -114,6 +114,25 @@ async def test_nor_does_a_request_without_a_body(
     await leaves_nothing(stub, port, listing(inside_key, path, f"Connection: close\r\n{fields}"), None)
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/", "/docs", "/admin/"])
+async def test_a_page_leaves_no_connection(port: int, inside_key: str, path: str) -> None:
+    """Django's own way leaves tracebacks of its own, which must not hold more than themselves."""
+    await leaves(port, listing(inside_key, path, "Connection: close\r\n"))  # what is made once is made now
+    with garbage() as found:
+        await leaves(port, listing(inside_key, path, "Connection: close\r\n"))
+    assert not found.keys() & {"CappedProtocol", "Cycle", "TCPTransport", "HttpRequestParser"}, found
+
+
+async def leaves(port: int, data: bytes) -> None:
+    """Sends bytes some times, and waits until all that works for them has ended."""
+    tasks = len(asyncio.all_tasks())
+    for _ in range(TIMES):
+        await ask(port, data, None)
+    async with asyncio.timeout(5):
+        while len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 -- nobody tells
+            await asyncio.sleep(0.02)
+
+
 async def leaves_nothing(stub: StubProcess, port: int, data: bytes, leave_after: int | None) -> None:
     """Sends bytes some times, and fails if each time left something."""
     tasks = len(asyncio.all_tasks())
