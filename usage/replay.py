@@ -91,11 +91,10 @@ class Replay:
             self.places[last] = Place(place.offset, settled=True)
 
     def open_calls(self, paths: list[Path]) -> list[Record]:
-        """Returns what calls leave that were admitted and never ended."""
+        """Returns what calls leave that were admitted and never ended, of segments that are applied to their end."""
         calls: dict[str, Record] = {}
         for path in paths:
-            end = segments.end_of_lines(path, 0, segments.size(path))
-            for line in segments.lines_between(path, 0, end):
+            for line in segments.lines_between(path, 0, self.place(path).offset):
                 match read(line):
                     case Admitted(call, lost):
                         calls[call] = lost

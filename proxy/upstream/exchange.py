@@ -60,7 +60,8 @@ class Exchange:
     async def read(self, shortcut: Callable[[bytes], bool] | None = None) -> bytes:
         """Waits for bytes and returns all that are there, b"" at the end; raises httpx.TransportError.
 
-        While it waits, what comes is offered to `shortcut`, which says whether it took it; it waits on for the rest.
+        While it waits, what comes is offered to `shortcut`, which says whether it took it; only what it did not take is
+        returned.
         """
         while not self.parts:
             self.check()
