@@ -165,6 +165,11 @@ class Variables(BaseSettings):
         default=[],
         description="Options that such keys may set although they reload the model for all, separated by commas",
     )
+    KEEP_ATTRIBUTION: bool = Field(
+        default=False,
+        description="Keep the attribution line that Claude Code puts before its system prompt; it changes with every "
+        "turn and thereby voids Ollama's prompt cache",
+    )
     MAX_BATCH: int = Field(default=2048, ge=1, description="Most inputs of one request for embeddings")
     HEARTBEAT: Seconds = Field(
         default=0,

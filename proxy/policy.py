@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxy import strictjson
+from proxy.attribution import remove_attribution
 from proxy.caps import cap_of, foreign
 from proxy.clamps import Clamps, drop, seconds_of
 from proxy.estimate import characters, tokens_of
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
+from proxy.hosted_tools import remove_hosted_tools
 from proxy.names import MAX_NAME, matches, readings
 
 if TYPE_CHECKING:
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from apikeys.principal import Principal
     from proxy.names import ModelName
     from proxy.shapes import Shape
-
-# Tools that Ollama runs itself, by asking its cloud.
-CLOUD_TOOLS = ("web_search", "web_fetch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +34,7 @@ class Policy:
     allow_cloud: bool = False
     clamps: Clamps = field(default_factory=Clamps)
     max_batch: int = 2048
+    keep_attribution: bool = False
 
     def resolve(self, name: str) -> str:
         """Returns the model behind an alias, or the name itself."""
@@ -103,7 +103,7 @@ def decide(
         if name == "model":
             asked, payload["model"] = said, policy.resolve(said)
         names.append(permitted(payload[name], said, principal, policy, remote))
-    check_cloud_fields(payload, policy)
+    check_remote_host(payload, policy)
     ask = Ask(
         payload=payload, model=asked, target=payload.get("model") or "", canonical=names[0].short if names else ""
     )
@@ -115,6 +115,7 @@ def decide(
         speak_openai(ask)
     if shape.cap is not None:
         ask.changed = drop(payload, foreign(shape.cap))
+    ask.changed += remove_unserved(shape, payload, policy)
     if "manage" not in principal.scopes:
         ask.unload = bool(asked) and asks_to_unload(shape, payload)
         ask.changed += drop(payload, shape.privileged) + policy.clamps.apply(payload)
@@ -159,24 +160,16 @@ def permitted(text: Any, said: Any, principal: Principal, policy: Policy, remote
     return names[0]
 
 
-def check_cloud_fields(payload: dict[str, Any], policy: Policy) -> None:
-    """Raises CloudRefused for what reaches the cloud by other ways than a model's name."""
-    if policy.allow_cloud:
-        return
-    if payload.get("remote_host"):
+def check_remote_host(payload: dict[str, Any], policy: Policy) -> None:
+    """Raises CloudRefused for a field that reaches the cloud whatever the model's name is."""
+    if payload.get("remote_host") and not policy.allow_cloud:
         raise CloudRefused("'remote_host' makes a cloud model, and cloud models are off here (ALLOW_CLOUD).")
-    check_tools(payload.get("tools"))
 
 
-def check_tools(tools: Any) -> None:
-    """Raises CloudRefused for a tool that Ollama runs by asking its cloud, also within a namespace of tools."""
-    for tool in tools if isinstance(tools, list) else ():
-        if not isinstance(tool, dict):
-            continue
-        kind = tool.get("type")
-        if isinstance(kind, str) and kind.strip().lower().startswith(CLOUD_TOOLS):
-            raise CloudRefused(f"The tool {kind[:40]!r} asks Ollama's cloud, which is off here (ALLOW_CLOUD).")
-        check_tools(tool.get("tools"))
+def remove_unserved(shape: Shape, payload: dict[str, Any], policy: Policy) -> list[str]:
+    """Removes what a client may send and Ollama should not get, whatever the key; returns what was removed."""
+    changed = [] if policy.allow_cloud else remove_hosted_tools(payload, is_estimate=shape.is_estimate)
+    return changed + remove_attribution(payload) if shape.attribution and not policy.keep_attribution else changed
 
 
 def check_batch(shape: Shape, payload: dict[str, Any], policy: Policy) -> None:

@@ -153,6 +153,7 @@ def policy_of(env: Env, default_model: str) -> Policy:
             options=frozenset(env.CLIENT_OPTIONS),
         ),
         max_batch=env.MAX_BATCH,
+        keep_attribution=env.KEEP_ATTRIBUTION,
     )
 
 

@@ -27,6 +27,8 @@ class Shape:
 
     `cap` is the field with the most tokens to answer with, `load` the field that, left empty, asks to load a model
     only, `texts` the fields whose text a prompt is made of, and `privileged` the fields that need the scope `manage`.
+    `is_estimate` tells that Ollama never sees the request, `attribution` that Claude Code may put its line before the
+    prompt.
     """
 
     struct: Struct
@@ -38,6 +40,8 @@ class Shape:
     texts: tuple[str, ...] = ()
     batch: str | None = None
     privileged: tuple[str, ...] = ()
+    is_estimate: bool = False
+    attribution: bool = False
 
     def check(self, payload: dict[str, Any]) -> None:
         """Raises BadBody with the first thing that is wrong; null counts as absent, as it does for Ollama."""
@@ -157,12 +161,15 @@ MESSAGES = Shape(
     stream_default=False,
     cap="max_tokens",
     texts=("messages", "system"),
+    attribution=True,
 )
 COUNT_TOKENS = Shape(
     struct=structs.MESSAGES,
     types={**MODEL, "messages": (list,), "tools": (list,)},
     required=("messages",),
     texts=("messages", "system", "tools"),
+    is_estimate=True,
+    attribution=True,
 )
 
 PULL = Shape(struct=structs.PULL, types={**STREAMED, "name": (str,)}, stream_default=True)

@@ -80,7 +80,7 @@ PURE = (
 )
 PURE_IMPORTS = (*sys.stdlib_module_names, "orjson", *PURE)
 
-LONGEST_MODULE = 250
+LONGEST_MODULE = 450
 
 
 def sources() -> dict[str, Path]:

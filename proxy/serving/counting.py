@@ -8,7 +8,7 @@ import orjson
 from django.http import HttpResponse
 
 from proxy.call import DONE, Usage
-from proxy.serving.answers import decided
+from proxy.serving.answers import CHANGED, decided
 
 if TYPE_CHECKING:
     from gateway.request import LaneRequest
@@ -22,4 +22,7 @@ async def count(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     call.outcome.ended = DONE
     call.outcome.usage = Usage(0, 0)
     answer = {"input_tokens": asked.prompt_estimate, "estimated": True}
-    return HttpResponse(orjson.dumps(answer), content_type="application/json")
+    response = HttpResponse(orjson.dumps(answer), content_type="application/json")
+    if asked.changed:
+        response.headers[CHANGED] = ", ".join(asked.changed)
+    return response

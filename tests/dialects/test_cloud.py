@@ -15,8 +15,14 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
     *((path, {"model": f"{body['model']}:cloud"}) for path, body in BODIES.items()),
     *((path, {"model": "stub:120b-cloud"}) for path in ("/api/chat", "/v1/chat/completions", "/v1/messages")),
     *((path, {"model": "stub-remote"}) for path in ("/api/chat", "/api/show", "/v1/responses", "/v1/completions")),
-    ("/v1/responses", {"tools": [{"type": "web_search"}]}),
-    ("/v1/messages", {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]}),
+    ("/v1/responses", {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}}),
+    (
+        "/v1/messages",
+        {
+            "tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}],
+            "tool_choice": {"type": "tool", "name": "web_search"},
+        },
+    ),
 ]
 
 

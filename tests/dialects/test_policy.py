@@ -245,18 +245,15 @@ def test_a_local_name_for_a_cloud_model_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("kind", WEB_TOOLS)
 @pytest.mark.parametrize("shape", [shapes.RESPONSES, shapes.MESSAGES, shapes.CHAT, shapes.CHAT_COMPLETIONS])
-def test_a_tool_that_searches_the_web_is_refused_unless_allowed(shape: Shape, kind: str) -> None:
-    asked = body(shape, model="mistral", tools=[{"type": "function", "name": "f"}, {"type": kind, "name": "x"}])
+def test_a_tool_that_searches_the_web_is_removed_unless_allowed(shape: Shape, kind: str) -> None:
+    function = {"type": "function", "name": "f"}
+    asked = body(shape, model="mistral", tools=[function, {"type": kind, "name": "x"}])
     for principal in (key(), key(manage=True)):
-        with pytest.raises(CloudRefused, match="The tool"):
-            decided(shape, dict(asked), principal=principal)
-    assert decided(shape, dict(asked), house=policy(cloud=True)).payload["tools"] == asked["tools"]
-
-
-def test_a_search_within_a_namespace_of_tools_is_found() -> None:
-    tools = [{"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]}]
-    with pytest.raises(CloudRefused):
-        decided(shapes.RESPONSES, {"model": "mistral", "input": "x", "tools": tools})
+        ask = decided(shape, dict(asked), principal=principal)
+        assert ask.payload["tools"] == [function]
+        assert [said for said in ask.changed if said.startswith("tool ")] == [f"tool {kind.strip()} dropped"]
+    allowed = decided(shape, dict(asked), house=policy(cloud=True))
+    assert (allowed.payload["tools"], allowed.changed) == (asked["tools"], [])
 
 
 def test_a_function_may_be_called_web_search() -> None:
