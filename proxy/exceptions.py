@@ -9,6 +9,7 @@ Refusal (gateway/rest.py)
 ├── CloudRefused            403
 ├── ScopeMissing            403
 ├── OverLimit               429  an allowance has no room
+├── TooManyReads            429  a key asks about too many different models
 ├── LimitsUnavailable       503  the shared ledger does not answer
 ├── Full                    503  no turn came in time
 ├── JournalFull             503  nothing more can be accounted for
@@ -119,6 +120,16 @@ def in_words(seconds: float) -> str:
         if seconds > 2 * size:
             return f"{math.ceil(seconds / size)} {unit}"
     return f"{math.ceil(seconds)} second" + ("s" if seconds > 1 else "")
+
+
+class TooManyReads(Refusal):
+    """A key asked about too many different models at once; reading costs nothing of its limits."""
+
+    def __init__(self, seconds: float) -> None:
+        message = (
+            f"Too many questions about models: try again in {in_words(seconds)}. They cost nothing of your limits."
+        )
+        super().__init__(429, message, kind="rate_limited", headers={"Retry-After": str(math.ceil(seconds))})
 
 
 class LimitsUnavailable(Refusal):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from proxy.shapes import Shape
 
 # How a route is served: see proxy/serving.
-Kind = Literal["relay", "plain", "tags", "running", "models", "model", "count", "upload"]
+Kind = Literal["relay", "plain", "tags", "running", "models", "model", "count", "show", "upload"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ ROUTES: tuple[Route, ...] = (
     native("chat", LINES, shapes.CHAT, "Answer a conversation"),
     native("embed", VECTORS, shapes.EMBED, "Embed texts"),
     native("embeddings", VECTORS, shapes.EMBEDDINGS, "Embed one text (the older form)"),
-    native("show", JSON, shapes.SHOW, "Describe a model"),
+    replace(native("show", JSON, shapes.SHOW, "Describe a model"), kind="show"),
     *listing("tags", "tags", "List the models", "GET", "HEAD"),
     *listing("ps", "running", "List the loaded models", "GET"),
     *listing("version", "plain", "Tell Ollama's version", "GET", "HEAD"),

@@ -17,6 +17,7 @@ from proxy.body import Bodies
 from proxy.clamps import Clamps
 from proxy.keywatch import key_watch
 from proxy.live import live
+from proxy.metadata import MetadataCache, ReadRate
 from proxy.policy import Policy
 from proxy.relay import Idle
 from proxy.turns import Turns
@@ -54,6 +55,8 @@ class Running:
         self.idle = Idle(env.UPSTREAM_IDLE_TIMEOUT)
         self.heartbeat = env.HEARTBEAT
         self.allowances = Allowances(env.default_allowances)
+        self.metadata = MetadataCache(lambda: self.upstream)
+        self.read_rate = ReadRate()
         self.journal = Journal(env.journal_dir)
         self.sole = Sole(env.journal_dir / "limits.lock")
         self.sole_here: Sole | None = None

@@ -8,6 +8,7 @@ from proxy.serving.answers import relay
 from proxy.serving.counting import count
 from proxy.serving.listing import list_models, list_running, list_tags, one_model
 from proxy.serving.plain import plain
+from proxy.serving.show import show
 from proxy.serving.upload import upload
 
 if TYPE_CHECKING:
@@ -29,5 +30,6 @@ SERVE: dict[Kind, Serve] = {
     "models": list_models,
     "model": one_model,
     "count": count,
+    "show": show,
     "upload": upload,
 }

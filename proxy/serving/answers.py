@@ -33,16 +33,9 @@ CHANGED = "X-Gateway-Changed"
 async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseBase:
     """Serves one request whose body names a model."""
     asked = await decided(call, route, request)
-    facts = call.facts = Facts(
-        model=asked.model or asked.target,
-        target=asked.target,
-        canonical=asked.canonical,
-        streamed=asked.streamed,
-        hide_usage=asked.hide_usage,
-        prompt_estimate=asked.prompt_estimate,
-    )
+    facts = call.facts = facts_of(asked)
     if route.scope == "manage":
-        call.holds.append(catalogue)
+        call.holds += (catalogue, running.metadata)
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
         return response
@@ -54,10 +47,30 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
     if asked.streamed:
         response = EventStream(await stream(call, route, facts, body), route.format.media_type)
     else:
-        response = single(call, route, facts, await ask_whole(call, route.method, route.upstream, body))
+        whole = await ask_whole(call, route.method, route.upstream, body)
+        if route.scope == "manage":
+            running.metadata.forget()  # before its client can ask again
+        response = single(call, route, facts, whole)
+    say_changed(response, asked)
+    return response
+
+
+def facts_of(asked: Ask) -> Facts:
+    """Returns what a call keeps of its request."""
+    return Facts(
+        model=asked.model or asked.target,
+        target=asked.target,
+        canonical=asked.canonical,
+        streamed=asked.streamed,
+        hide_usage=asked.hide_usage,
+        prompt_estimate=asked.prompt_estimate,
+    )
+
+
+def say_changed(response: HttpResponseBase, asked: Ask) -> None:
+    """Says in an answer what was changed in its request, if anything was."""
     if asked.changed:
         response.headers[CHANGED] = ", ".join(asked.changed)
-    return response
 
 
 async def decided(call: Call, route: Route, request: LaneRequest) -> Ask:

@@ -14,6 +14,7 @@ from proxy.running import running
 if TYPE_CHECKING:
     from gateway.rest import Refusal
     from proxy.call import Call
+    from proxy.metadata import Question
     from proxy.upstream import Answer, Payload
 
 
@@ -42,6 +43,23 @@ async def ask_whole(call: Call, method: str, path: str, body: Payload = b"") -> 
     call.outcome.first_byte = monotonic() - call.started
     call.outcome.ended = DONE
     return content
+
+
+async def ask_metadata(call: Call, question: Question, seconds: float = 0.0) -> bytes:
+    """Returns Ollama's answer to a question about itself, which others may have asked; keeps it for so many seconds.
+
+    Raises UpstreamError.
+    """
+    call.wait_until(monotonic() + running.first_byte_timeout, first_byte_timed_out)
+    reply = await running.metadata.get(question, seconds)
+    call.wait_no_more()
+    call.outcome.first_byte = monotonic() - call.started
+    if reply.status >= 300:  # noqa: PLR2004 -- anything but a success
+        call.outcome.ended = REFUSED
+        names = (call.facts.model, call.facts.target) if call.facts else ()
+        raise upstream_refusal(reply.status, reply.body, *names)
+    call.outcome.ended = DONE
+    return reply.body
 
 
 def first_byte_timed_out() -> Refusal:

@@ -8,7 +8,7 @@ import orjson
 from django.http import HttpResponse
 
 from proxy.call import DONE, Usage
-from proxy.serving.answers import CHANGED, decided
+from proxy.serving.answers import decided, say_changed
 
 if TYPE_CHECKING:
     from gateway.request import LaneRequest
@@ -23,6 +23,5 @@ async def count(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     call.outcome.usage = Usage(0, 0)
     answer = {"input_tokens": asked.prompt_estimate, "estimated": True}
     response = HttpResponse(orjson.dumps(answer), content_type="application/json")
-    if asked.changed:
-        response.headers[CHANGED] = ", ".join(asked.changed)
+    say_changed(response, asked)
     return response

@@ -10,8 +10,9 @@ from proxy import listings
 from proxy.answer import WholeAnswer
 from proxy.catalogue import catalogue
 from proxy.listings import Sight
+from proxy.metadata import Question
 from proxy.running import running
-from proxy.serving.asking import ask_whole
+from proxy.serving.asking import ask_metadata
 
 if TYPE_CHECKING:
     from gateway.request import LaneRequest
@@ -44,7 +45,7 @@ async def one_model(call: Call, route: Route, request: LaneRequest) -> HttpRespo
 async def listed(call: Call, route: Route, request: LaneRequest) -> bytes:
     """Asks Ollama for the list."""
     call.watch(request)
-    return await ask_whole(call, "GET", route.upstream)
+    return await ask_metadata(call, Question("GET", route.upstream))
 
 
 async def sight(call: Call) -> Sight:

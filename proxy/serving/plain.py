@@ -9,7 +9,8 @@ from django.http import HttpResponse
 
 from proxy.answer import WholeAnswer
 from proxy.exceptions import NoRoute
-from proxy.serving.asking import ask_whole
+from proxy.metadata import Question
+from proxy.serving.asking import ask_metadata, ask_whole
 
 if TYPE_CHECKING:
     from gateway.request import LaneRequest
@@ -22,7 +23,8 @@ DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")
 async def plain(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Passes Ollama's answer on."""
     call.watch(request)
-    body = await ask_whole(call, route.method, upstream_path(route, request.argument))
+    question = Question(route.method, upstream_path(route, request.argument))
+    body = await (ask_metadata(call, question) if route.method == "GET" else ask_whole(call, *question[:2]))
     return WholeAnswer(body, "application/json" if body else "text/plain")
 
 

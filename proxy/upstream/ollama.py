@@ -110,22 +110,22 @@ class Upstream:
         except httpx.TransportError:
             raise UpstreamBroke from None
 
-    async def small(self, path: str, most: int) -> tuple[int, bytes]:
+    async def small(self, path: str, most: int, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
         """Asks for something small; returns its status and its body.
 
         Raises UpstreamError, httpx.TransportError, and ValueError for more than `most` bytes.
         """
-        answer = await self.send("GET", path)
-        body = bytearray()
+        answer = await self.send(method, path, body)
+        content = bytearray()
         try:
             while chunk := await answer.read():
-                body += chunk
-                if len(body) > most:
+                content += chunk
+                if len(content) > most:
                     raise ValueError("too long")
             answer.complete()
         finally:
             answer.close()
-        return answer.status, bytes(body)
+        return answer.status, bytes(content)
 
     async def aclose(self) -> None:
         """Closes all connections."""
