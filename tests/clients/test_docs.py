@@ -28,10 +28,14 @@ CLIENTS = [
     "Open WebUI",
     "Continue",
     "Claude Code",
+    "Codex CLI",
+    "opencode",
+    "aider",
     "n8n",
 ]
 IN_FRAMEWORKS = {"LangChain", "LlamaIndex"}
 NPM = BASE_DIR / "tests" / "clients" / "npm"
+SESSIONS = BASE_DIR / "tests" / "clients" / "sessions"
 
 
 class Recipe(NamedTuple):
@@ -89,7 +93,7 @@ def test_every_client_has_its_section() -> None:
 
 @pytest.mark.parametrize("section", CLIENTS)
 def test_a_section_says_whether_it_was_run(section: str) -> None:
-    assert re.match(r"\*(Run|Not run)[*.]", sections()[section].strip())
+    assert re.match(r"\*(Run|Run and recorded|Not run)[*.]", sections()[section].strip())
 
 
 def test_the_versions_are_those_that_are_run() -> None:
@@ -100,8 +104,16 @@ def test_the_versions_are_those_that_are_run() -> None:
     seen = 0
     for section, text in sections().items():
         status = text.strip().partition("\n\n")[0]
+        if status.startswith("*Run and recorded*"):
+            continue
         where = "npm" if "from npm" in status else "clients" if section in IN_FRAMEWORKS else "dev"
         for package, version in re.findall(r"([a-z][\w-]+) (\d+\.\d+\.\d+)", status):
             assert pinned[where][package] == version, section
             seen += 1
     assert seen == 9
+
+
+def test_the_recorded_versions_are_those_that_were_run() -> None:
+    recorded = [json.loads(path.read_text().partition("\n")[0]) for path in SESSIONS.glob("*.jsonl")]
+    documented = dict(re.findall(r"^## (.+)\n\n\*Run and recorded\* with .*?([\d.]+\d)", TEXT, re.MULTILINE))
+    assert documented == {session["client"]: session["version"] for session in recorded}
