@@ -8,9 +8,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.caps import set_cap
+from proxy.estimate import tokens_of
 from proxy.exceptions import JournalFull, OverLimit
 from proxy.lines import admitted_line, ended_line
-from proxy.speed import speed
+from proxy.speed import speeds
 from usage.ledger import Exhausted, Ledger
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from usage.shared.ledger import SharedReservation
 
 NEVER = math.inf
+GATEWAY_TIMEOUT = 504
 AnyLedger = TypeVar("AnyLedger")
 
 
@@ -110,15 +112,30 @@ class Admission:
         return self.reservation is None or self.reservation.extend()
 
     def unheard(self, call: Call) -> int:
-        """Returns about how many tokens Ollama has written of an answer in one piece that never came."""
-        tokens = speed.tokens_in(monotonic() - call.started - call.outcome.wait)
+        """Returns about how many tokens Ollama has written of an answer in one piece that it did not count.
+
+        As many as came, if it came; else as many as its model writes in the time, if something tells that it wrote at
+        all: the model has answered others, and Ollama was not silent until the client got a 504.
+        """
+        outcome, facts, refusal = call.outcome, call.facts, call.refusal
+        assert facts is not None  # noqa: S101 -- only a call with facts is admitted
+        seconds = monotonic() - call.started - outcome.wait
+        if outcome.answer_bytes:
+            tokens = min(tokens_of(outcome.answer_bytes), int(speeds.rate(facts.canonical) * seconds) + 1)
+        elif refusal is not None and refusal.status_code == GATEWAY_TIMEOUT:
+            tokens = 0
+        else:
+            tokens = speeds.written(facts.canonical, facts.prompt_estimate, seconds)
         return tokens if self.most is None else min(tokens, self.most)
 
     def settle(self, call: Call) -> None:
         """Charges what the call cost, and writes its last line."""
-        prompt, written, _, _, _, writing, _ = call.outcome.usage
-        if writing and written:
-            speed.note(written, writing)
+        prompt, written, _, _, reading, writing, estimated, cached = call.outcome.usage
+        if written and not estimated and call.facts is not None:
+            model = call.facts.canonical
+            speeds.note(model, written, writing or 0)
+            if reading and prompt:
+                speeds.note_prompt(model, prompt - (cached or 0), reading)
         if self.reservation is not None:
             self.reservation.settle((prompt or 0) + (written or 0))
         self.journal.append(ended_line(call, self))

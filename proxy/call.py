@@ -48,6 +48,7 @@ class Usage(NamedTuple):
     prompt_eval_duration: int | None = None
     eval_duration: int | None = None
     estimated: bool = False
+    cached_tokens: int | None = None  # of the prompt's tokens those that Ollama took from its cache
 
 
 UNCOUNTED = Usage()
@@ -78,6 +79,7 @@ class Outcome:
     first_byte: float | None = None
     received_bytes: int = 0  # of the request's body
     sent_bytes: int = 0  # of the answer's body
+    answer_bytes: int = 0  # of an answer in one piece, as far as it came from Ollama
     dispatched: bool = False  # Ollama was asked
     usage: Usage = UNCOUNTED
 
@@ -184,16 +186,24 @@ class Call:
         """Fills in what the call cost where Ollama did not say it: about a token a frame, or what time allows."""
         outcome = self.outcome
         if self.reader is not None and outcome.usage.prompt_tokens is None:
-            outcome.usage = self.reader.usage  # it may have come to the counts before the call broke off
-        if self.facts is None or not outcome.dispatched or outcome.usage.prompt_tokens is not None:
+            outcome.usage = self.reader.spent()  # it may have come to the counts before the call broke off
+        prompt, written = outcome.usage.prompt_tokens, outcome.usage.completion_tokens
+        if self.facts is None or not outcome.dispatched or not (prompt is None or written is None):
             return
         if outcome.ended in (REFUSED, FAILED) and self.reader is None:
             return  # nothing was generated
-        written = 0
-        if self.reader is not None:
-            written = self.reader.events
-        elif not self.facts.streamed and self.admission is not None:
-            written = self.admission.unheard(self)
+        prompt, cached = self.facts.prompt_estimate if prompt is None else prompt, outcome.usage.cached_tokens
         outcome.usage = outcome.usage._replace(
-            prompt_tokens=self.facts.prompt_estimate, completion_tokens=written, estimated=True
+            prompt_tokens=prompt,
+            completion_tokens=self.uncounted() if written is None else written,
+            cached_tokens=None if cached is None else min(cached, prompt),
+            estimated=True,
         )
+
+    def uncounted(self) -> int:
+        """Returns about how many tokens Ollama has written that it did not come to count."""
+        if self.reader is not None:
+            return self.reader.events
+        if self.facts is None or self.facts.streamed or self.admission is None:
+            return 0
+        return self.admission.unheard(self)

@@ -49,7 +49,7 @@ def admitted_line(call: Call, admission: Admission) -> Line:
 def ended_line(call: Call, admission: Admission) -> Line:
     """Returns the line of a call that has ended."""
     outcome, facts = call.outcome, call.facts
-    prompt, written, _, loading, reading, writing, estimated = outcome.usage
+    prompt, written, _, loading, reading, writing, estimated, cached = outcome.usage
     return {
         "event": "ended",
         **who(call, admission),
@@ -58,6 +58,7 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "ended": outcome.ended,
         "prompt_tokens": prompt or 0,
         "completion_tokens": written or 0,
+        "cached_tokens": cached,
         "estimated": estimated,
         "load_duration": loading,
         "prompt_eval_duration": reading,

@@ -38,6 +38,7 @@ async def whole(answer: Answer, call: Call, idle: Idle) -> bytes:
         while chunk := await answer.read():
             parts.append(chunk)
             size += len(chunk)
+            call.outcome.answer_bytes = size
             if size > MAX_ANSWER_BYTES:
                 raise UpstreamBroke("Ollama's answer is too large to be passed on: stream it, or ask for less.")
             call.wait_until(monotonic() + idle.seconds, idle.refusal)
@@ -179,7 +180,7 @@ class Relay:
         """Marks the stream as over, and notes what it cost."""
         self.over = True
         self.call.outcome.ended = ended
-        self.call.outcome.usage = self.reader.usage
+        self.call.outcome.usage = self.reader.spent()
         # Before the last frames leave: what a client has seen to its end is in the account, whatever happens next.
         self.call.settle()
         # Whoever waits for a turn need not wait for this client to read.

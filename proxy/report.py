@@ -86,7 +86,7 @@ class Reporter:
 def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
     """Returns what is said of a call that was over then; times are in seconds."""
     outcome, principal, facts = call.outcome, call.principal, call.facts
-    prompt, written, total, loading, reading, writing, estimated = outcome.usage
+    prompt, written, total, loading, reading, writing, estimated, cached = outcome.usage
     return {
         "time": stamp(at),
         "request_id": call.request_id,
@@ -100,6 +100,7 @@ def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
         "ended": outcome.ended,
         "prompt_tokens": prompt,
         "completion_tokens": written,
+        "cached_tokens": cached,
         "estimated": estimated or None,
         "received_bytes": outcome.received_bytes,
         "sent_bytes": outcome.sent_bytes,

@@ -86,7 +86,8 @@ class RecordAdmin(LookedAt, RecordModelAdmin):
     def tokens(self, record: UsageRecord) -> str:
         """Shows what was read and written."""
         sign = "~" if record.estimated else ""
-        return f"{sign}{record.prompt_tokens:,} + {sign}{record.completion_tokens:,}"
+        cached = f" ({record.cached_tokens:,} cached)" if record.cached_tokens else ""
+        return f"{sign}{record.prompt_tokens:,}{cached} + {sign}{record.completion_tokens:,}"
 
     @admin.display(description="first byte")
     def first_byte_in(self, record: UsageRecord) -> str:

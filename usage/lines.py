@@ -12,6 +12,9 @@ import orjson
 
 # How long texts may be; what is longer is cut.
 KEY, TEAM, MODEL, ROUTE, WORD, ID, ADDRESS = 32, 100, 200, 100, 20, 64, 64
+NANO = 1_000_000_000
+# Ollama's clock and ours may differ by so many seconds of a call; durations beyond that are not believed in sums.
+CLOCK_SLACK = 1.0
 MOST = 2**53  # more tokens, nanoseconds or seconds than any call can have
 LATEST = 32_503_680_000.0  # the year 3000
 BEGINNING = b'{"event":'
@@ -35,6 +38,7 @@ class Record(NamedTuple):
     ended: str
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int | None
     estimated: bool
     load_duration: int | None
     prompt_eval_duration: int | None
@@ -48,8 +52,9 @@ class Record(NamedTuple):
 
     @property
     def gpu_nanoseconds(self) -> int:
-        """Returns how long the call kept the GPU: loading, reading the prompt, writing."""
-        return (self.load_duration or 0) + (self.prompt_eval_duration or 0) + (self.eval_duration or 0)
+        """Returns how long the call kept the GPU: loading, reading the prompt, writing; no longer than it lasted."""
+        said = (self.load_duration or 0) + (self.prompt_eval_duration or 0) + (self.eval_duration or 0)
+        return min(said, int((self.total + CLOCK_SLACK) * NANO))
 
 
 class Admitted(NamedTuple):
@@ -111,6 +116,7 @@ def record(said: dict[str, Any]) -> Record:
         ended=text(get("ended"), WORD),
         prompt_tokens=whole(get("prompt_tokens")),
         completion_tokens=whole(get("completion_tokens")),
+        cached_tokens=possible(get("cached_tokens")),
         estimated=get("estimated") is True,
         load_duration=possible(get("load_duration")),
         prompt_eval_duration=possible(get("prompt_eval_duration")),

@@ -39,6 +39,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.cached: defaultdict[tuple[str], int] = defaultdict(int)
         self.refusals: defaultdict[tuple[str], int] = defaultdict(int)
         self.upstream_errors: defaultdict[tuple[str], int] = defaultdict(int)
         self.first_byte: defaultdict[tuple[str], Histogram] = defaultdict(Histogram)
@@ -51,8 +52,8 @@ class Metrics:
     def count(self, facts: Mapping[str, Any]) -> None:
         """Counts a call that is over.
 
-        Takes what the journal and the log say of it: `route` (`POST /api/chat`), `status`, `ended`, `prompt_tokens` and
-        `completion_tokens` or None, `first_byte` in seconds or None, `total` in seconds.
+        Takes what the journal and the log say of it: `route` (`POST /api/chat`), `status`, `ended`, `prompt_tokens`,
+        `completion_tokens` and `cached_tokens` or None, `first_byte` in seconds or None, `total` in seconds.
         """
         route = of_table(facts["route"])
         values = (route, str(facts["status"]), facts["ended"])
@@ -66,6 +67,8 @@ class Metrics:
             self.tokens[route, "prompt"] += facts["prompt_tokens"]
         if facts["completion_tokens"]:
             self.tokens[route, "completion"] += facts["completion_tokens"]
+        if facts.get("cached_tokens"):
+            self.cached[route,] += facts["cached_tokens"]
 
     def refuse(self, reason: str) -> None:
         """Counts a request that was refused, by a word such as `rate_limited`."""
@@ -90,6 +93,7 @@ class Metrics:
         self.before_reading()
         yield from counter("requests", "Calls that are over", ("route", "status", "ended"), self.requests)
         yield from counter("tokens", "Tokens read and written", ("route", "kind"), self.tokens)
+        yield from counter("cached_tokens", "Prompt tokens taken from Ollama's cache", ("route",), self.cached)
         yield from counter("refusals", "Requests that were refused", ("reason",), self.refusals)
         yield from counter("upstream_errors", "Failures of Ollama", ("reason",), self.upstream_errors)
         yield from histogram("first_byte_seconds", "Time to an answer's first byte", self.first_byte)

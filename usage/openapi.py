@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from usage.asking import DAYS, LARGEST_PAGE, PAGE
 from usage.reports import COLUMNS, Numbers, of
 
-NUMBERS = of(Numbers(12, 0, 1, 0, 0, 0, 840, 3210, 0, 41.7))
+NUMBERS = of(Numbers(12, 0, 1, 0, 0, 0, 840, 3210, 512, 0, 41.7))
 EXAMPLE: dict[str, Any] = {
     "since": "2026-11-22",
     "until": "2026-11-23",
@@ -27,6 +27,7 @@ WORDS = {
     "left": "Calls whose client went away",
     "cut": "Calls that the gateway ended: a time-out, a limit, a revoked key",
     "lost": "Calls that ended with their server; charged as reserved",
+    "cached_tokens": "Prompt tokens that Ollama took from its cache; they are among prompt_tokens",
     "estimated_tokens": "Tokens that are an estimate, since Ollama did not come to count them",
     "gpu_seconds": "Time that Ollama spent on loading the model, reading prompts and writing answers",
     "errors": "failed, cut and lost together",

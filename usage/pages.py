@@ -97,14 +97,16 @@ def tiles(found: Picture) -> list[Tile]:
     requests, faults = number(total, "requests"), number(total, *FAULTS)
     said_no, left = number(total, "refused"), number(total, "left")
     prompt, completion = number(total, "prompt_tokens"), number(total, "completion_tokens")
-    estimated = number(total, "estimated_tokens")
+    cached, estimated = number(total, "cached_tokens"), number(total, "estimated_tokens")
     notes = [f"{short(count)} {word}" for count, word in ((said_no, "refused"), (left, "left by clients")) if count]
     return [
         Tile("Requests", short(requests), ", ".join(notes)),
         Tile(
             "Tokens",
             short(prompt + completion),
-            f"{short(prompt)} read, {short(completion)} written"
+            f"{short(prompt)} read"
+            + (f" ({percent(cached, prompt)} cached)" if cached else "")
+            + f", {short(completion)} written"
             + (f", {percent(estimated, prompt + completion)} estimated" if estimated else ""),
         ),
         Tile("Errors", percent(faults, requests), f"{short(faults)} of {short(requests)}" if faults else "none"),
@@ -120,6 +122,7 @@ def charts(found: Picture, period: Period) -> list[Chart]:
     def of(*columns: str) -> list[float]:
         return [number(point, *columns) for point in points]
 
+    cached = of("cached_tokens")
     good = [number(point, "requests") - number(point, *FAULTS, "refused", "left") for point in points]
     return [
         bars(
@@ -138,7 +141,10 @@ def charts(found: Picture, period: Period) -> list[Chart]:
             slots,
             [
                 Series("written", "usage-a", of("completion_tokens")),
-                Series("read", "usage-b", of("prompt_tokens")),
+                Series(
+                    "read", "usage-b", [read - kept for read, kept in zip(of("prompt_tokens"), cached, strict=True)]
+                ),
+                *([Series("read from cache", "usage-c", cached)] if any(cached) else []),
             ],
             short,
         ),

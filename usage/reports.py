@@ -22,6 +22,7 @@ COUNTED = (
     "lost",
     "prompt_tokens",
     "completion_tokens",
+    "cached_tokens",
     "estimated_tokens",
 )
 SUMS = {**{name: Sum(name) for name in COUNTED}, "gpu_nanoseconds": Sum("gpu_nanoseconds")}
@@ -39,6 +40,7 @@ class Numbers(NamedTuple):
     lost: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
     estimated_tokens: int = 0
     gpu_seconds: float = 0.0
 

@@ -25,6 +25,7 @@ SUMS = (
     *ENDS,
     "prompt_tokens",
     "completion_tokens",
+    "cached_tokens",
     "estimated_tokens",
     "gpu_nanoseconds",
     "first_byte_microseconds",
@@ -33,12 +34,24 @@ SUMS = (
     *TOTAL_BUCKETS,
 )
 PLACES = {name: place for place, name in enumerate(SUMS)}
-REQUESTS, PROMPT, COMPLETION, ESTIMATED, GPU, FIRST_BYTE_TIME, TOTAL_TIME, FIRST_BYTE_BUCKET, FIRST_TOTAL_BUCKET = (
+(
+    REQUESTS,
+    PROMPT,
+    COMPLETION,
+    CACHED,
+    ESTIMATED,
+    GPU,
+    FIRST_BYTE_TIME,
+    TOTAL_TIME,
+    FIRST_BYTE_BUCKET,
+    FIRST_TOTAL_BUCKET,
+) = (
     PLACES[name]
     for name in (
         "requests",
         "prompt_tokens",
         "completion_tokens",
+        "cached_tokens",
         "estimated_tokens",
         "gpu_nanoseconds",
         "first_byte_microseconds",
@@ -103,6 +116,9 @@ def count(record: Record, sums: list[int]) -> None:
         sums[PLACES[record.ended]] += 1
     sums[PROMPT] += record.prompt_tokens
     sums[COMPLETION] += record.completion_tokens
+    if record.cached_tokens:
+        # Whatever a line says, what came from the cache is a part of the prompt.
+        sums[CACHED] += min(record.cached_tokens, record.prompt_tokens)
     if record.estimated:
         sums[ESTIMATED] += record.prompt_tokens + record.completion_tokens
     sums[GPU] += record.gpu_nanoseconds

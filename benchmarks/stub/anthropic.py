@@ -70,18 +70,17 @@ class Messages(Translated):
         ]
         message = self._message(run.model, number(run)) | {"content": content or None}
         return Whole(
-            encode(message | self._end(stop_reason(run), run.prompt_count, run.eval_count)),
+            encode(message | {"stop_reason": stop_reason(run), "usage": usage(run)}),
             content_type="application/json",
         )
 
     def stream(self, run: Run) -> Stream:
         """Writes a run as events; an error on the way leaves no trace but the missing end."""
         pieces = list(self._blocks(run)) if not run.knobs.endless else None
-        counts = {"input_tokens": run.prompt_count, "output_tokens": run.eval_count}
         closing: tuple[bytes, ...] = ()
         if pieces is not None:
             pieces, closing = pieces[:-1], pieces[-1]
-        end = event({"type": "message_delta", "delta": {"stop_reason": stop_reason(run)}, "usage": counts})
+        end = event({"type": "message_delta", "delta": {"stop_reason": stop_reason(run)}, "usage": usage(run)})
         return Stream(
             chunks=self._blocks(run) if pieces is None else pieces,
             ending=(*closing, end, event({"type": "message_stop"})),
@@ -122,9 +121,18 @@ class Messages(Translated):
         head = {"id": f"msg_{run_number:024x}", "type": "message", "role": "assistant", "model": model}
         return head | {"content": []}
 
-    def _end(self, reason: str, prompt: int, completion: int) -> dict[str, Any]:
-        reason = STOP_REASONS.get(reason, reason)
-        return {"stop_reason": reason, "usage": {"input_tokens": prompt, "output_tokens": completion}}
+
+def usage(run: Run) -> dict[str, int]:
+    """Returns the counts; `input_tokens` leaves out what came from the cache or went into it, where that is known."""
+    if run.cached is None:
+        return {"input_tokens": run.prompt_count, "output_tokens": run.eval_count}
+    created = min(run.knobs.created, run.prompt_count - run.cached)
+    return {
+        "input_tokens": run.prompt_count - run.cached - created,
+        "output_tokens": run.eval_count,
+        "cache_creation_input_tokens": created,
+        "cache_read_input_tokens": run.cached,
+    }
 
 
 def stop_reason(run: Run) -> str:

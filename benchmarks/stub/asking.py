@@ -74,6 +74,11 @@ class Run:
         return self.asked.model
 
     @property
+    def cached(self) -> int | None:
+        """How much of the prompt came from the cache; None for an Ollama before 0.34, which does not say."""
+        return None if self.knobs.cached is None else min(self.knobs.cached, self.prompt_count)
+
+    @property
     def tools_last(self) -> bool:
         """Tells whether the tool calls ride on the final chunk."""
         return self.knobs.tool == "final"

@@ -11,7 +11,7 @@ from zlib import crc32
 from benchmarks.stub.answer import Whole
 from benchmarks.stub.asking import model_of
 from benchmarks.stub.gojson import Struct, encode, float32
-from benchmarks.stub.knobs import words
+from benchmarks.stub.knobs import find, words
 from benchmarks.stub.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def vector(text: str, dimensions: int | None = None, *, unit: bool = True) -> li
 def count_words(texts: Sequence[str]) -> int:
     """Counts the words of texts."""
     return sum(len(words(text)) for text in texts)
+
+
+def cached(texts: Sequence[str]) -> int | None:
+    """Returns how much of some texts came from the cache, None where nothing asks for that to be told."""
+    knobs = find(" ".join(text for text in texts if "[[" in text), "", "")
+    return None if knobs.cached is None else min(knobs.cached, count_words(texts))
 
 
 def inputs(body: Struct, *, strict: bool) -> list[str]:
@@ -60,7 +66,10 @@ def embed(body: Struct) -> Whole:
         return Whole(encode({"model": model, "embeddings": []}))
     size = body.number("dimensions")
     answer: dict[str, Any] = {"model": model, "embeddings": [vector(text, size) for text in texts]}
-    return Whole(encode(answer | timing(count_words(texts))))
+    kept = cached(texts)
+    return Whole(
+        encode(answer | timing(count_words(texts)) | ({} if kept is None else {"prompt_eval_cached_count": kept}))
+    )
 
 
 def embeddings(body: Struct) -> Whole:
@@ -86,7 +95,10 @@ def openai_embeddings(body: Struct) -> Whole:
     ]
     count = count_words(texts)
     answer = {"object": "list", "data": data, "model": model}
-    usage = {"prompt_tokens": count, "total_tokens": count}
+    usage: dict[str, Any] = {"prompt_tokens": count, "total_tokens": count}
+    kept = cached(texts)
+    if kept is not None:
+        usage["prompt_tokens_details"] = {"cached_tokens": kept}
     return Whole(encode(answer | {"usage": usage}) + b"\n", content_type="application/json")
 
 

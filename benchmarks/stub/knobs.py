@@ -31,6 +31,12 @@ class Knobs:
     thinking: int | None = None  # thinking tokens before the others
     tool: str = ""  # "chunk" or "final": where the tool call is placed
     usage: int = 1  # 0: counts that are zero, hence left out
+    counts: str = (
+        ""  # "beside": in the frame of the finish reason; "running": in every frame; else where Ollama has them
+    )
+    cached: int | None = None  # of the prompt's tokens, so many came from the cache; says so as Ollama does since 0.34
+    created: int = 0  # … and so many went into it, which only Anthropic's dialect tells
+    eval_ms: float = 5  # what the last line says that writing took
     repeat_model: int = 1  # 0: an answer without the model's name
     old: int = 0  # chat chunks as before 0.32.6
 
@@ -89,7 +95,7 @@ class Knobs:
 TYPES: dict[str, type[int | float | str]] = {"int": int, "int | None": int, "float": float, "str": str}
 READERS = {field.name: TYPES[str(field.type)] for field in dataclasses.fields(Knobs)}
 DEFAULT = Knobs()
-REPRODUCED = {"chunks", "size", "line_mb", "stamp", "multibyte", "thinking", "usage", "old", "interval_ms"}
+REPRODUCED = {"chunks", "size", "line_mb", "stamp", "multibyte", "thinking", "usage", "old", "interval_ms", "cached"}
 EXTRAORDINARY = tuple(name for name in READERS if name not in REPRODUCED)
 
 

@@ -35,9 +35,17 @@ class Native:
         """Returns the members that carry text, thinking and calls."""
         raise NotImplementedError
 
-    def line(self, run: Run, token: str = "", thought: str = "", tools: list[ToolCall] | None = None) -> bytes:
+    def line(
+        self,
+        run: Run,
+        token: str = "",
+        thought: str = "",
+        tools: list[ToolCall] | None = None,
+        written: int | None = None,
+    ) -> bytes:
         """Writes one line of a stream, before its last."""
-        return encode({**self._head(run), **self.text_part(token, thought, tools or []), "done": False}) + b"\n"
+        body = {**self._head(run), **self.text_part(token, thought, tools or []), "done": False}
+        return encode(body | ({} if written is None else running(run, written))) + b"\n"
 
     def stream(self, run: Run) -> Stream:
         """Writes a run as lines, each flushed on its own."""
@@ -64,8 +72,9 @@ class Native:
     def _lines(self, run: Run) -> Iterator[bytes]:
         for thought in run.thoughts:
             yield self.line(run, thought=thought)
-        for token in run.tokens:
-            yield self.line(run, token)
+        for index, token in enumerate(run.tokens):
+            written = len(run.thoughts) + index + 1 if run.knobs.counts == "running" else None
+            yield self.line(run, token, written=written)
         if run.tools and not run.tools_last:
             yield self.line(run, tools=run.tools)
 
@@ -157,9 +166,19 @@ def metrics(run: Run) -> dict[str, int]:
         "prompt_eval_count": run.prompt_count,
         "prompt_eval_duration": 2_000_000,
         "eval_count": run.eval_count,
-        "eval_duration": 5_000_000,
+        "eval_duration": int(run.knobs.eval_ms * 1_000_000),
     }
-    return {name: value for name, value in values.items() if value}
+    return {name: value for name, value in values.items() if value} | kept(run)
+
+
+def kept(run: Run) -> dict[str, int]:
+    """Returns how much of the prompt came from the cache, where it is known."""
+    return {} if run.cached is None else {"prompt_eval_cached_count": run.cached}
+
+
+def running(run: Run, written: int) -> dict[str, int]:
+    """Returns the counts of a line before the last."""
+    return {"prompt_eval_count": run.prompt_count, "eval_count": written} | kept(run)
 
 
 def calls(tools: list[ToolCall]) -> list[dict[str, Any]]:

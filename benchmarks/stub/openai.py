@@ -33,10 +33,16 @@ def number(run: Run) -> int:
     return crc32(repr((run.model, run.asked.texts)).encode()) % IDS
 
 
-def usage(run: Run) -> dict[str, int]:
-    """Returns the counts in OpenAI's names."""
-    prompt, completion = run.prompt_count, run.eval_count
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+def usage(run: Run, completion: int | None = None) -> dict[str, Any]:
+    """Returns the counts in OpenAI's names, those of the whole answer unless told how much is written."""
+    prompt, completion = run.prompt_count, run.eval_count if completion is None else completion
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return counts if run.cached is None else counts | {"prompt_tokens_details": {"cached_tokens": run.cached}}
+
+
+def zeros(run: Run) -> dict[str, Any]:
+    """Returns the counts of a completion's frames before the last."""
+    return NO_USAGE if run.cached is None else NO_USAGE | {"prompt_tokens_details": {"cached_tokens": 0}}
 
 
 class ChatCompletions(Translated):
@@ -82,10 +88,14 @@ class ChatCompletions(Translated):
         """Writes a run as chunks; finish, usage and [DONE] are flushed together."""
         old = bool(run.knobs.old)
         last = {"role": "assistant", "content": ""} if old else {}
+        beside = usage(run) if run.knobs.counts else None
         ending = self._chunk(
-            run, last | ({"tool_calls": calls(run.tools)} if run.tools_last and run.tools else {}), finish(run)
+            run,
+            last | ({"tool_calls": calls(run.tools)} if run.tools_last and run.tools else {}),
+            finish(run),
+            counts=beside,
         )
-        if run.asked.include_usage:
+        if run.asked.include_usage and not beside:
             ending += frame(
                 self._head("chat.completion.chunk", number(run), run.model) | {"choices": [], "usage": usage(run)}
             )
@@ -99,7 +109,9 @@ class ChatCompletions(Translated):
     def _chunks(self, run: Run, *, old: bool) -> Iterator[bytes]:
         role = {"role": "assistant"}
         for index, delta in enumerate(self._deltas(run)):
-            yield self._chunk(run, role | delta if old or index == 0 else delta, None, age=index if old else 0)
+            counts = usage(run, index + 1) if run.knobs.counts == "running" else None
+            told = role | delta if old or index == 0 else delta
+            yield self._chunk(run, told, None, age=index if old else 0, counts=counts)
 
     def _deltas(self, run: Run) -> Iterator[dict[str, Any]]:
         for thought in run.thoughts:
@@ -109,11 +121,19 @@ class ChatCompletions(Translated):
         if run.tools and not run.tools_last:
             yield {"content": "", "tool_calls": calls(run.tools)}
 
-    def _chunk(
-        self, run: Run, delta: dict[str, Any], reason: str | None, *, model: str | None = None, age: int = 0
+    def _chunk(  # noqa: PLR0913 -- what a chunk has
+        self,
+        run: Run,
+        delta: dict[str, Any],
+        reason: str | None,
+        *,
+        model: str | None = None,
+        age: int = 0,
+        counts: dict[str, Any] | None = None,
     ) -> bytes:
         head = self._head("chat.completion.chunk", number(run), run.model if model is None else model, age)
-        return frame(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+        choices = {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+        return frame(head | choices | ({"usage": counts} if counts else {}))
 
     def _head(self, kind: str, run_number: int, model: str, age: int = 0) -> dict[str, Any]:
         return {
@@ -156,10 +176,11 @@ class Completions(Translated):
 
     def stream(self, run: Run) -> Stream:
         """Writes a run as chunks; with include_usage each carries zeros and one more the counts."""
-        zero = {"usage": NO_USAGE} if run.asked.include_usage else {}
+        zero = {"usage": zeros(run)} if run.asked.include_usage else {}
         count = number(run)
-        ending = frame(self._body(count, run.model, "", finish(run)) | zero)
-        if zero:
+        beside = {"usage": usage(run)} if run.knobs.counts else {}
+        ending = frame(self._body(count, run.model, "", finish(run)) | (beside or zero))
+        if zero and not beside:
             ending += frame(self._body(count, run.model, "", None) | {"choices": [], "usage": usage(run)})
         texts = (text for part in ((("") for _ in run.thoughts), run.tokens) for text in part)
         return Stream(

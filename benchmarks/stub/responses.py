@@ -120,17 +120,17 @@ class Responses(Translated):
             output += [reasoning(run)] if run.thoughts else []
             output += [message(text, "completed")] if text else []
             output += [function_call(tool) for tool in run.tools]
-        return response(run.model, number(run), output, (run.prompt_count, run.eval_count), status)
+        return response(run.model, number(run), output, (run.prompt_count, run.eval_count, run.cached or 0), status)
 
 
 def response(
-    model: str, run_number: int, output: list[dict[str, Any]], counts: tuple[int, int], status: str
+    model: str, run_number: int, output: list[dict[str, Any]], counts: tuple[int, int, int], status: str
 ) -> dict[str, Any]:
     """Writes the response object; usage is null until it is completed."""
-    prompt, completion = counts
+    prompt, completion, cached = counts
     usage = {
         "input_tokens": prompt,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached},
         "output_tokens": completion,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": prompt + completion,

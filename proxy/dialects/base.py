@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import orjson
 
-from proxy.call import UNCOUNTED
+from proxy.call import UNCOUNTED, Usage
 from proxy.dialects.frames import Frames
 from proxy.dialects.renamed import renamer
 from proxy.refusals import sentence_in
 
 if TYPE_CHECKING:
     from gateway.rest import Refusal
-    from proxy.call import Facts, Usage
+    from proxy.call import Facts
+
+# What no answer can have: counts beyond these are an upstream's error, and count as not said.
+MOST_TOKENS = 1_000_000_000
+MOST_NANOSECONDS = 2**50  # some thirteen days
+# So many frames may follow the counts of an answer that has ended: its last choice, an empty one, its terminal mark.
+CLOSING_FRAMES = 3
 
 
 class Surface(Protocol):
@@ -52,6 +58,10 @@ class Reader:
         self.failed = False  # the stream itself said, in an event that passed, that it did not end well
         self.failure: str | None = None  # Ollama reported an error within the stream, in these words
         self.usage = UNCOUNTED
+        self.foretold = (
+            UNCOUNTED  # what a stream's beginning says of its prompt, for one that never comes to its counts
+        )
+        self.counted_at = 0  # how many frames had passed with the one that has the counts
         self.events = 0  # frames passed on: about one token each
         self.latest = b""  # the frames that were passed on last
 
@@ -94,9 +104,12 @@ class Reader:
         """Returns the frames that pass, up to the one that ends the stream."""
         passed: list[bytes] = []
         for frame in block.split(self.separator)[:-1]:
+            before = self.usage
             kept = self.look(frame)
             if kept is not None:
                 passed.append(kept + self.separator)
+            if self.usage is not before:
+                self.counted_at = self.events + len(passed)
             if self.over:
                 break
         return b"".join(passed)
@@ -117,9 +130,22 @@ class Reader:
 
     @property
     def tokens(self) -> int:
-        """How many tokens of output have come: Ollama's count where it said it, else one a frame."""
-        counted = self.usage.completion_tokens
+        """How many tokens of output have come: Ollama's count where it said it, and one for each frame since."""
+        counted = self.spent().completion_tokens
         return self.events if counted is None else counted
+
+    def spent(self) -> Usage:
+        """Returns what the answer has cost so far, as far as Ollama counted it.
+
+        Counts that came before the end are as old as their frame: what came since is added, one for each frame.
+        """
+        usage = self.usage
+        if usage.prompt_tokens is None and self.foretold.prompt_tokens is not None:
+            usage = latest(self.foretold, usage)
+        since = self.events - self.counted_at
+        if usage.completion_tokens is None or since <= (CLOSING_FRAMES if self.over else 0):
+            return usage
+        return usage._replace(completion_tokens=usage.completion_tokens + since, estimated=True)
 
     def cut_short(self, frames: bytes, events: int) -> bytes:
         """Ends an answer for which no more tokens are left than so many events, as Ollama would end it.
@@ -128,7 +154,7 @@ class Reader:
         """
         excess = self.events - events
         self.events = events
-        self.usage = UNCOUNTED  # what Ollama counted is more than what is charged
+        self.usage = self.foretold = UNCOUNTED  # what Ollama counted is more than what is charged
         passed = frames.split(self.passed_separator)[:-1]
         kept = passed[: max(0, len(passed) - excess)]
         return b"".join(frame + self.passed_separator for frame in kept) + self.length_end()
@@ -175,9 +201,27 @@ def parsed(frame: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def count(value: object) -> int | None:
-    """Returns a count or duration, None where it is not a whole number."""
-    return value if type(value) is int and value >= 0 else None
+def count(value: object, most: int = MOST_TOKENS) -> int | None:
+    """Returns a count of tokens, None where it is not a whole number that can be one."""
+    return value if type(value) is int and 0 <= value <= most else None
+
+
+def nanoseconds(value: object) -> int | None:
+    """Returns a duration, None where it is not a whole number that can be one."""
+    return count(value, MOST_NANOSECONDS)
+
+
+def cached(value: object, prompt: int | None) -> int | None:
+    """Returns how many of the prompt's tokens came from a cache, None where that is not known."""
+    said = count(value)
+    return said if said is None or prompt is None else min(said, prompt)
+
+
+def latest(earlier: Usage, later: Usage) -> Usage:
+    """Returns counts as the later of two frames says them; what it leaves out is what the earlier one said."""
+    if earlier is UNCOUNTED:
+        return later
+    return Usage._make(new if new is not None else old for old, new in zip(earlier, later, strict=True))
 
 
 def object_of(value: object) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from proxy.call import Usage
-from proxy.dialects.base import Reader, WireFormat, count, object_of, parsed
+from proxy.dialects.base import Reader, WireFormat, cached, count, latest, object_of, parsed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gateway.rest import Refusal
     from proxy.call import Facts
     from proxy.dialects.base import Surface
@@ -18,10 +20,31 @@ if TYPE_CHECKING:
 NO_CONTENT = b'"content":null'
 
 
-def usage_of(answer: dict[str, Any]) -> Usage:
-    """Reads the `usage` object that both have."""
-    usage = object_of(answer.get("usage"))
-    return Usage(count(usage.get("input_tokens")), count(usage.get("output_tokens")))
+def response_usage(usage: object) -> Usage:
+    """Reads the `usage` object of a response: `input_tokens` are all of the prompt's."""
+    said = object_of(usage)
+    prompt = count(said.get("input_tokens"))
+    kept = object_of(said.get("input_tokens_details")).get("cached_tokens")
+    return Usage(prompt, count(said.get("output_tokens")), cached_tokens=cached(kept, prompt))
+
+
+def message_usage(usage: object) -> Usage:
+    """Reads the `usage` object of a message.
+
+    `input_tokens` are those that were neither read from a cache nor written to it (Ollama from 0.34 on; before, there
+    was no word of a cache).
+    """
+    said = object_of(usage)
+    kept = count(said.get("cache_read_input_tokens"))
+    parts = [count(said.get("input_tokens")), kept, count(said.get("cache_creation_input_tokens"))]
+    prompt = None if said.get("input_tokens") is not None and parts[0] is None else total(parts)
+    return Usage(prompt, count(said.get("output_tokens")), cached_tokens=kept)
+
+
+def total(parts: Iterable[int | None]) -> int | None:
+    """Returns the sum of what is known, None where nothing is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def data_of(frame: bytes) -> dict[str, Any]:
@@ -51,15 +74,29 @@ class NamedEventReader(Reader):
 class MessageReader(NamedEventReader):
     """Reads a message: real counts come in `message_delta`, the end is `message_stop`."""
 
-    marks = (b"event: message_delta\n", b"event: message_stop\n", b"event: error\n")
+    marks = (b'"usage":', b"event: message_stop\n", b"event: error\n")
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.counts: dict[str, Any] = {}  # of all events so far: a later one may leave out what has not changed
 
     def look_at(self, name: str, frame: bytes) -> None:
         """Takes note of one event by its name."""
-        if name == "message_delta":
-            # What `message_start` says is Ollama's estimate; this is its count.
-            self.usage = usage_of(data_of(frame))
-        elif name == "message_stop":
+        if name == "message_stop":
             self.over = True
+            return
+        if name not in ("message_start", "message_delta"):
+            return
+        data, begins = data_of(frame), name == "message_start"
+        usage = object_of((object_of(data.get("message")) if begins else data).get("usage"))
+        said = {field: value for field, value in usage.items() if value is not None}
+        if begins:
+            # An estimate, of the prompt alone.
+            said.pop("output_tokens", None)
+            self.foretold = message_usage(said)
+        elif said:
+            self.usage = message_usage(self.counts | said)
+        self.counts |= said
 
     def length_end(self) -> bytes:
         """Ends the open block and the message, with a `stop_reason` of `max_tokens`."""
@@ -86,6 +123,7 @@ class ResponseReader(NamedEventReader):
         b"event: response.completed\n",
         b"event: response.failed\n",
         b"event: response.incomplete\n",
+        b'"usage":{',
         b"event: error\n",
     )
 
@@ -100,7 +138,10 @@ class ResponseReader(NamedEventReader):
         elif name in ("response.completed", "response.failed", "response.incomplete"):
             self.over = True
             self.failed = name == "response.failed"
-            self.usage = usage_of(object_of(data_of(frame).get("response")))
+        if self.marked(frame):
+            usage = object_of(data_of(frame).get("response")).get("usage")
+            if usage:
+                self.usage = latest(self.usage, response_usage(usage))
 
     def length_end(self) -> bytes:
         """Returns `response.incomplete`, which is how OpenAI ends a response that reached its cap."""
@@ -134,7 +175,7 @@ class Messages(WireFormat):
 
     def usage(self, body: bytes) -> Usage:
         """Reads the counts of an answer in one object."""
-        return usage_of(parsed(body))
+        return message_usage(parsed(body).get("usage"))
 
     def mend(self, body: bytes) -> bytes:
         """Writes an empty list where Ollama writes null for an answer without content."""
@@ -149,4 +190,4 @@ class Responses(WireFormat):
 
     def usage(self, body: bytes) -> Usage:
         """Reads the counts of an answer in one object."""
-        return usage_of(parsed(body))
+        return response_usage(parsed(body).get("usage"))

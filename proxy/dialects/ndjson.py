@@ -8,33 +8,27 @@ from typing import Any, ClassVar
 import orjson
 
 from proxy.call import UNCOUNTED, Usage
-from proxy.dialects.base import Reader, WireFormat, count, parsed
+from proxy.dialects.base import Reader, WireFormat, cached, count, latest, nanoseconds, parsed
 
-# What a last line counts, in the order of Usage's fields; Ollama leaves out what is zero.
-COUNTS = {
-    "prompt_eval_count": 0,
-    "eval_count": 0,
-    "total_duration": None,
-    "load_duration": None,
-    "prompt_eval_duration": None,
-    "eval_duration": None,
-}
+# Nanoseconds, in the order of Usage's fields.
+DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 
 
-def usage_of(answer: dict[str, Any]) -> Usage:
-    """Reads Ollama's counts and durations (nanoseconds)."""
-    if answer.get("done") is not True:
-        return UNCOUNTED
-    prompt, output, total, load, reading, writing = map(count, map(answer.get, COUNTS, COUNTS.values()))
-    return Usage(prompt, output, total, load, reading, writing)
+def usage_of(answer: dict[str, Any], least: int | None = 0) -> Usage:
+    """Reads Ollama's counts and durations; counts that are left out are `least`: in a last line Ollama means zero."""
+    prompt, output = (count(answer.get(name, least)) for name in ("prompt_eval_count", "eval_count"))
+    # Since 0.34; absent where it is not known.
+    kept = cached(answer.get("prompt_eval_cached_count"), prompt)
+    total, load, reading, writing = (nanoseconds(answer.get(name)) for name in DURATIONS)
+    return Usage(prompt, output, total, load, reading, writing, cached_tokens=kept)
 
 
 class LineReader(Reader):
     """Relays lines as they are; the last has `"done":true`."""
 
     separator = b"\n"
-    # As Go writes it, and as others do; a nested key looks the same, so a hit is parsed.
-    marks: ClassVar[tuple[bytes, ...]] = (b'"done":true', b'"done": true', b'"error"')
+    # As Go writes it, and as others do; a nested key looks the same, so a hit is parsed.  The third is a count's.
+    marks: ClassVar[tuple[bytes, ...]] = (b'"done":true', b'"done": true', b'eval_count"', b'"error"')
 
     def end(self) -> bytes:
         """Returns a last line that came without its newline, as answers of one object do; half a line is none."""
@@ -50,13 +44,15 @@ class LineReader(Reader):
                 return None
             if self.is_last(answer):
                 self.over = True
+            elif "eval_count" in answer or "prompt_eval_count" in answer:
+                self.usage = latest(self.usage, usage_of(answer, None))
         return frame
 
     def is_last(self, answer: dict[str, Any]) -> bool:
         """Tells whether a line is the last, and reads its counts."""
         if answer.get("done") is not True:
             return False
-        self.usage = usage_of(answer)
+        self.usage = latest(self.usage, usage_of(answer, None if self.usage is not UNCOUNTED else 0))
         return True
 
     def length_end(self) -> bytes:
@@ -116,8 +112,9 @@ class NDJSON(WireFormat):
     reader = LineReader
 
     def usage(self, body: bytes) -> Usage:
-        """Reads the counts of an answer in one object."""
-        return usage_of(parsed(body))
+        """Reads the counts of an answer in one object; one that is not done has none that it leaves out."""
+        answer = parsed(body)
+        return usage_of(answer, 0 if answer.get("done") is True else None)
 
 
 class LinesAsEvents(NDJSON):

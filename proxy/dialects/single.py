@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 from proxy.call import Usage
-from proxy.dialects.base import WireFormat
+from proxy.dialects.base import WireFormat, cached, count, nanoseconds
 from proxy.dialects.ndjson import LineReader
 
 # Vectors are long and the count stands behind them: only the tail is looked at.
 TAIL_BYTES = 1024
-COUNTS = re.compile(rb'"(prompt_eval_count|prompt_tokens|total_duration|load_duration)"\s*:\s*(\d{1,18})')
+COUNTS = re.compile(
+    rb'"(prompt_eval_count|prompt_tokens|prompt_eval_cached_count|cached_tokens|total_duration|load_duration)"'
+    rb"\s*:\s*(\d{1,18})(?![\d.eE])"
+)
 
 
 class Embeddings(WireFormat):
@@ -23,12 +26,13 @@ class Embeddings(WireFormat):
         """Reads the count and the durations (nanoseconds) at the answer's end."""
         tail = body[-TAIL_BYTES:]
         found = {name: int(number) for name, number in COUNTS.findall(tail)}
-        prompt = found.get(b"prompt_eval_count", found.get(b"prompt_tokens"))
+        prompt = count(found.get(b"prompt_eval_count", found.get(b"prompt_tokens")))
         return Usage(
             prompt,
             None if prompt is None else 0,
-            total_duration=found.get(b"total_duration"),
-            load_duration=found.get(b"load_duration"),
+            total_duration=nanoseconds(found.get(b"total_duration")),
+            load_duration=nanoseconds(found.get(b"load_duration")),
+            cached_tokens=cached(found.get(b"prompt_eval_cached_count", found.get(b"cached_tokens")), prompt),
         )
 
 

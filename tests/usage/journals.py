@@ -52,6 +52,7 @@ def ended(call: str = "a" * 24, **said: Any) -> dict[str, Any]:
         "ended": "done",
         "prompt_tokens": 10,
         "completion_tokens": 20,
+        "cached_tokens": None,
         "estimated": False,
         "total_duration": 2_000_000_000,
         "load_duration": 100,

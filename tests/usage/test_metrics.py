@@ -63,6 +63,15 @@ def test_a_call_is_counted_by_route_status_and_end() -> None:
     assert found[f"ollama_gateway_request_seconds_sum{{{of_chat}}}"] == 6.0
 
 
+def test_cached_tokens_are_counted_apart_from_those_that_were_read() -> None:
+    metrics = Metrics()
+    for cached in (None, 7):
+        metrics.count({**facts(), "cached_tokens": cached})
+    found = read(metrics)
+    assert found['ollama_gateway_cached_tokens_total{route="POST /api/chat"}'] == 7
+    assert found['ollama_gateway_tokens_total{route="POST /api/chat",kind="prompt"}'] == 20
+
+
 def test_refusals_and_failures_are_counted_by_their_reason() -> None:
     metrics = Metrics()
     metrics.refuse("rate_limited")

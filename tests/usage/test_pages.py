@@ -55,6 +55,16 @@ def test_the_front_page_shows_who_used_what(admin_client: Client, ana: Key, peri
     assert said.count("<svg viewBox") >= 4
 
 
+def test_the_front_page_shows_the_share_of_prompts_that_came_from_the_cache(admin_client: Client, ana: Key) -> None:
+    use({"key": ana.key_id, "cached_tokens": None})
+    assert "cached" not in text(admin_client)
+    use({"key": ana.key_id, "call": "b" * 24, "prompt_tokens": 3000, "cached_tokens": 2700})
+    said = text(admin_client)
+    assert "3k read (90 % cached), 40 written" in said
+    assert "read from cache: 2.7k" in said
+    assert "read: 310" in said
+
+
 def test_a_period_that_does_not_exist_is_a_week(admin_client: Client) -> None:
     assert 'aria-current="true">7 days' in text(admin_client, "/admin/?period=fortnight")
 
@@ -103,10 +113,11 @@ def test_budgets_near_their_end_stand_on_the_front_page(admin_client: Client, an
 
 
 def test_single_calls_can_be_looked_at_and_found(admin_client: Client, ana: Key) -> None:
-    use({"key": ana.key_id, "request_id": "abc"}, {"key": "another", "estimated": True})
+    use({"key": ana.key_id, "request_id": "abc", "cached_tokens": 4}, {"key": "another", "estimated": True})
     said = text(admin_client, "/admin/usage/usagerecord/")
     assert ana.key_id in said
     assert "~10 + ~20" in said
+    assert "10 (4 cached) + 20" in said
     found = text(admin_client, "/admin/usage/usagerecord/?q=abc")
     assert ana.key_id in found
     assert "another" not in found

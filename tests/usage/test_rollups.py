@@ -61,6 +61,14 @@ def test_any_split_into_batches_gives_the_same_sums(calls: list[Record], cuts: l
         assert summed == whole
 
 
+def test_cached_tokens_and_gpu_time_are_no_more_than_a_call_can_have_had() -> None:
+    nonsense = {"load_duration": 2**53, "prompt_eval_duration": 2**53, "eval_duration": 2**53}
+    calls = [record(cached_tokens=None), record(cached_tokens=4), record(cached_tokens=99, total=3.0, **nonsense)]
+    (sums,) = (sums for slot, sums in roll_up(calls).days.items() if slot.key == EVERYONE)
+    assert sums[PLACES["cached_tokens"]] == 0 + 4 + 10
+    assert sums[PLACES["gpu_nanoseconds"]] == 600 + 600 + 4 * 10**9
+
+
 @given(st.lists(records, max_size=20))
 def test_every_call_is_in_its_keys_sums_and_in_everyones(calls: list[Record]) -> None:
     for period in roll_up(calls):

@@ -26,6 +26,9 @@ class UsageRecord(models.Model):
     ended = models.CharField(max_length=lines.WORD)
     prompt_tokens = models.PositiveBigIntegerField()
     completion_tokens = models.PositiveBigIntegerField()
+    cached_tokens = models.PositiveBigIntegerField(
+        null=True, help_text="Prompt tokens that Ollama took from its cache; they are among the prompt tokens."
+    )
     estimated = models.BooleanField(help_text="The tokens are an estimate: Ollama did not come to count them.")
     load_duration = models.PositiveBigIntegerField(null=True)
     prompt_eval_duration = models.PositiveBigIntegerField(null=True)

@@ -34,6 +34,7 @@ class RollUp(models.Model):
     lost = total()
     prompt_tokens = total()
     completion_tokens = total()
+    cached_tokens = total()
     estimated_tokens = total()
     gpu_nanoseconds = total()
     first_byte_microseconds = total()
