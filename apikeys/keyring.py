@@ -6,7 +6,7 @@ import hmac
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from apikeys.principal import Principal
 
@@ -114,6 +114,11 @@ class KeyRing:
         entry = self._entries.pop(key_id, None)
         if entry is not None and entry.legacy_digest is not None:
             self._legacy.pop(entry.legacy_digest, None)
+
+    def keep(self, key_ids: Container[str]) -> None:
+        """Forgets all keys but these."""
+        for key_id in [known for known in self._entries if known not in key_ids]:
+            self.drop(key_id)
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Forgets everything and holds these keys instead."""

@@ -32,13 +32,12 @@ class Accounting:
         self.running = running
         self.keeper = keeper_of(settings.ENV)
         self.chores = chores_of(settings.ENV)
-        self.follower = AllowanceFollower(running.allowances)
+        feed.limit_reader = AllowanceFollower(running.allowances)
         self.joined = False
 
     def open(self) -> None:
         """Takes up where earlier processes left off; blocks, and raises the database's errors."""
         self.keeper.catch_up()
-        self.follower()
         if isinstance(self.running.ledger, Ledger):
             self.remember(self.running.ledger, time.time())
         self.join()
@@ -66,7 +65,6 @@ class Accounting:
 
     def join(self) -> None:
         """Tells everybody whom to ask."""
-        feed.listeners.append(self.follower)
         limits.rooms = self.rooms
         # Full, the journal takes nothing new: the door refuses it before, or lets it in and the journal counts it.
         place = self.running.door if settings.ENV.JOURNAL_FULL == "refuse" else self.running.journal
@@ -83,7 +81,6 @@ class Accounting:
     def close(self) -> None:
         """Brings the rest of the journal, which must be closed, into the database; blocks for ten seconds at most."""
         if self.joined:
-            feed.listeners.remove(self.follower)
             self.chores.stop()
             self.keeper.stop()
 

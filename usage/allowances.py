@@ -28,18 +28,19 @@ class Allowances:
 
     def replace(self, rows: Iterable[Allowance]) -> None:
         """Takes over all rows anew."""
-        self.by_subject = gathered(rows)
-        self.known = {}
+        update = self.replacement(rows)
+        update.add()
+        update.remove()
 
-    def change(self, subjects: Iterable[str], rows: Iterable[Allowance]) -> None:
-        """Takes over the rows of some subjects, which have no others."""
+    def replacement(self, rows: Iterable[Allowance]) -> AllowanceUpdate:
+        """Returns the update that leaves nothing but these rows."""
         found = gathered(rows)
-        for subject in subjects:
-            if subject in found:
-                self.by_subject[subject] = found[subject]
-            else:
-                self.by_subject.pop(subject, None)
-        self.known = {}
+        return AllowanceUpdate(self, found, self.by_subject.keys() - found.keys())
+
+    def update(self, subjects: Iterable[str], rows: Iterable[Allowance]) -> AllowanceUpdate:
+        """Returns the update by which some subjects have these rows, and no others."""
+        found = gathered(rows)
+        return AllowanceUpdate(self, found, set(subjects) - found.keys())
 
     def subjects(self, *kinds: str) -> set[str]:
         """Returns the subjects of these kinds that have limits."""
@@ -75,6 +76,26 @@ class Allowances:
         if team:
             held += every.get(f"team:{team}", ())
         return held
+
+
+class AllowanceUpdate:
+    """A change of the table, in two steps: whoever is to be served under new limits is so between them."""
+
+    def __init__(self, table: Allowances, found: Mapping[str, tuple[Allowance, ...]], gone: Iterable[str]) -> None:
+        self.table = table
+        self.found = found
+        self.gone = gone
+
+    def add(self) -> None:
+        """Takes over limits that are new or changed."""
+        self.table.by_subject.update(self.found)
+        self.table.known = {}
+
+    def remove(self) -> None:
+        """Forgets the limits of subjects that have none any more."""
+        for subject in self.gone:
+            self.table.by_subject.pop(subject, None)
+        self.table.known = {}
 
 
 def gathered(rows: Iterable[Allowance]) -> dict[str, tuple[Allowance, ...]]:
