@@ -17,6 +17,8 @@ from usage.rollups import MICRO, SUMS, Slot, roll_up
 
 # Records that are stored with one statement.
 PORTION = 50
+# SQLite takes a bounded number of values a statement.
+SEGMENTS_A_STATEMENT = 400
 
 Table = type[UsageHour] | type[UsageDay] | type[UsageMonth]
 
@@ -36,6 +38,16 @@ def place_of(segment: str) -> Place:
     """Returns how far a segment is applied."""
     row = AppliedSegment.objects.filter(segment=segment).first()
     return Place(row.offset, row.settled) if row else Place(0, settled=False)
+
+
+def offsets_of(segments: Iterable[str]) -> dict[str, int]:
+    """Returns how far segments are applied, by their names; those that have not been begun are absent."""
+    names = list(segments)
+    found: dict[str, int] = {}
+    for start in range(0, len(names), SEGMENTS_A_STATEMENT):
+        rows = AppliedSegment.objects.filter(segment__in=names[start : start + SEGMENTS_A_STATEMENT])
+        found.update(rows.values_list("segment", "offset"))
+    return found
 
 
 def apply(segment: str, records: Iterable[Record], *, start: int, end: int, settle: bool = False) -> None:

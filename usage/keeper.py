@@ -95,11 +95,10 @@ class Keeper:
         self._measure()
 
     def _measure(self) -> None:
-        """Notes how much waits, and says when that reaches its bound, and when no more."""
+        """Notes how much is not applied, of all writers, and logs when that reaches its bound or falls below."""
         was_full = self.full
         paths = [path for segments in by_writer(self.folder).values() for path in segments]
-        known = self._replay.places
-        self.depth = self._waiting.measure({path: known[path].offset if path in known else 0 for path in paths})
+        self.depth = self._waiting.measure({path: self._replay.applied(path) for path in paths})
         if self.full and not was_full:
             log.error(
                 "The journal in %s has reached JOURNAL_MAX_BYTES (%d bytes): bring the database back.",

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from usage import segments
-from usage.applying import Overtaken, Place, apply, forget, place_of
+from usage.applying import Overtaken, Place, apply, forget, offsets_of, place_of
 from usage.lines import Admitted, Record, only_admits, read
 
 # Of the journal a transaction, in bytes: some 1,500 lines, and about ten milliseconds of SQLite's one write lock.
@@ -23,6 +23,8 @@ class Replay:
     def __init__(self, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
         self.folder = folder
         self.places: dict[Path, Place] = {}
+        # The offsets up to which other living writers have applied their segments, as the database last said.
+        self.foreign: dict[Path, int] = {}
         self._go_on = go_on
 
     def run(self, own: str) -> None:
@@ -33,14 +35,23 @@ class Replay:
         found = segments.by_writer(self.folder)
         known = {path for paths in found.values() for path in paths}
         self.places = {path: place for path, place in self.places.items() if path in known}
+        living: list[Path] = []
         for writer in sorted({*found, *segments.locks(self.folder)}, key=lambda writer: writer != own):
             try:
                 if writer == own:
                     self.follow(found.get(writer, []))
-                else:
-                    self.take_over(writer)
+                elif not self.take_over(writer):
+                    living += found.get(writer, [])
             except Overtaken:
                 self.places.clear()  # and read anew next time
+        if living or self.foreign:
+            offsets = offsets_of(path.name for path in living)
+            self.foreign = {path: offsets.get(path.name, 0) for path in living}
+
+    def applied(self, path: Path) -> int:
+        """Returns the offset up to which a segment is applied, as far as is known without asking the database."""
+        place = self.places.get(path)
+        return place.offset if place is not None else self.foreign.get(path, 0)
 
     def follow(self, paths: list[Path]) -> None:
         """Applies a living writer's segments, and deletes those that it has left behind."""
@@ -51,20 +62,24 @@ class Replay:
             if self.is_applied(path) and segments.size(successor):
                 self.delete([path])
 
-    def take_over(self, writer: str) -> None:
-        """Applies a dead writer's segments, records the calls that it left open as lost, and deletes them."""
+    def take_over(self, writer: str) -> bool:
+        """Applies a dead writer's segments, records the calls that it left open as lost, and deletes them.
+
+        Returns whether the writer is dead.
+        """
         with segments.taken_over(self.folder, writer) as taken:
             if not taken:
-                return
+                return False
             paths = segments.by_writer(self.folder).get(writer, [])
             for path in paths:
                 self.apply(path)
             if not self._go_on():
-                return
+                return True
             if paths:
                 self.settle(paths)
             self.delete(paths)
             (self.folder / f"{writer}.lock").unlink(missing_ok=True)
+        return True
 
     def apply(self, path: Path) -> None:
         """Applies a segment's whole lines, portion by portion."""

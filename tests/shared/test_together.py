@@ -21,6 +21,7 @@ from tests.harness import GatewayServer, wait_until
 from tests.redis_server import RedisServer
 from tests.shared.conftest import gateways
 from tests.usage.filled import issue
+from tests.usage.house import House
 
 MakeGateways = Callable[..., list[GatewayServer]]
 BODY = {"model": "stub", "prompt": "word [[endless=1 interval_ms=20]]", "stream": True}
@@ -197,3 +198,19 @@ def test_a_server_starts_though_redis_is_away_and_says_so(make_gateways: MakeGat
     assert generate(server).status_code == 503
     own_redis.start()
     wait_until(lambda: generate(server).status_code == 200, 15)
+
+
+def test_a_small_journal_is_not_full_of_what_a_sibling_has_already_brought_in(make_gateways: MakeGateways) -> None:
+    servers = make_gateways(2, JOURNAL_MAX_BYTES=65_536)
+    size = 0
+    while size < 2 * 65_536:
+        for server in servers:
+            # Twice the bound is written in all, but not faster than it comes into the database.
+            wait_until(lambda server=server: generate(server, stream=False).status_code == 200, 10)  # type: ignore[misc]  # of its own
+        size = sum(path.stat().st_size for path in (servers[0].folder / "journal").glob("*.jsonl"))
+
+    manager = House.of(servers[0]).manager
+    houses = [House(server, manager) for server in servers]
+    wait_until(lambda: [house.metric("journal_bytes") for house in houses] == [0, 0], 10)
+    assert [generate(server).status_code for server in servers] == [200, 200]
+    assert all("JOURNAL_MAX_BYTES" not in server.log() for server in servers)

@@ -84,3 +84,30 @@ def test_while_the_database_is_away_the_journal_waits_and_is_measured(
     )
     for record, words in zip(caplog.records, wanted, strict=True):
         assert words in record.message
+
+
+def test_of_a_living_sibling_only_what_is_not_applied_counts(
+    writer: Writer, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sibling = Writer(writer.folder, "f" * 16)
+    its_keeper = Keeper(writer.folder, max_bytes=2000)
+    try:
+        sibling.write(*(ended(f"{number:024x}") for number in range(10)))
+        keeper.catch_up()
+        assert keeper.depth == Depth(sibling.segment.stat().st_size, 10)
+        assert keeper.full
+        its_keeper.start(sibling.name)
+        stored(10)
+        keeper.catch_up()
+        assert keeper.depth == Depth(0, 0)
+        # While the database is away, what the sibling appends waits, and nothing else.
+        before = sibling.segment.stat().st_size
+        its_keeper.stop()
+        sibling.write(ended("a" * 24))
+        monkeypatch.setattr(applying, "store", lambda _: None)
+        monkeypatch.setattr("usage.replay.offsets_of", lambda _: 1 / 0)
+        keeper._attempt()
+        assert keeper.depth == Depth(sibling.segment.stat().st_size - before, 1)
+    finally:
+        sibling.die()
+        its_keeper.stop()
