@@ -9,10 +9,10 @@ UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days
 _is_duration = re.compile(r"([0-9]{1,9})([mhdw])").fullmatch
 
 
-def parse_expiry(text: str, now: datetime) -> datetime:
+def parse_expiry(text: str, now: datetime, *, past: bool = False) -> datetime:
     """Returns the moment that the text means: `now` plus a duration, or an ISO date or time, UTC unless it says else.
 
-    Raises ValueError, with a line for people, when it is neither, or not in the future.
+    Raises ValueError, with a line for people, when it is neither, or not in the future unless `past` allows that.
     """
     text = text.strip()
     try:
@@ -25,7 +25,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         raise ValueError(
             f"{text!r} is no time to expire: write 90m, 12h, 30d, 8w, or a date such as 2030-12-31 or 2030-12-31T18:00"
         ) from None
-    if moment <= now:
+    if moment <= now and not past:
         raise ValueError(f"{text!r} is not in the future")
     return moment
 

@@ -26,6 +26,7 @@ MANIFEST, TABLES, SECRETS = "manifest.json", "tables.jsonl", "secrets.json"
 # What is made anew, or is of no use elsewhere.
 LEFT_OUT = ("contenttypes", "auth.permission", "sessions", "admin.logentry", "axes")
 PRIVATE = 0o600
+SECRET_NAMES, FALLBACKS = ("SECRET_KEY", "KEY_PEPPER"), "KEY_PEPPER_FALLBACKS"
 
 
 class CannotRestore(Exception):
@@ -57,8 +58,7 @@ def write(path: Path, *, secrets: bool) -> Manifest:
         pepper_name(settings.KEY_PEPPER),
         apps.get_model("apikeys", "Key").objects.count(),
     )
-    names = ("SECRET_KEY", "KEY_PEPPER")
-    given = {name: getattr(settings, name) for name in names} | {"KEY_PEPPER_FALLBACKS": settings.KEY_PEPPER_FALLBACKS}
+    given = {name: getattr(settings, name) for name in (*SECRET_NAMES, FALLBACKS)}
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as scratch:
         tables, whole = Path(scratch) / TABLES, Path(scratch) / "whole"
         with one_moment():
@@ -115,7 +115,19 @@ def secrets_of(path: Path) -> dict[str, str]:
         found = json.loads(part(path, SECRETS))
     except KeyError:
         return {}
+    except (tarfile.TarError, ValueError, EOFError):
+        found = None
+    if not isinstance(found, dict) or not all(map(is_secret, found.items())):
+        raise CannotRestore(f"{path} is no backup of this gateway, or is damaged.")
     return {name: ",".join(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def is_secret(item: tuple[str, object]) -> bool:
+    """Tells whether a name and a value are a secret as `write` wrote it: nothing else goes into `.env`."""
+    name, value = item
+    if name == FALLBACKS:
+        return isinstance(value, list) and all(isinstance(pepper, str) for pepper in value)
+    return name in SECRET_NAMES and isinstance(value, str)
 
 
 def part(path: Path, name: str) -> bytes:

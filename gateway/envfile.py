@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
+import re
 import secrets
 import stat
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from gateway.env import GENERATED, Env, SettingError, env_file, read
 
 MODE = 0o600
+_is_bare = re.compile(r"[A-Za-z0-9_.,:/@%+=-]*").fullmatch
 
 
 def ensure_secrets() -> None:
@@ -59,12 +65,32 @@ def append_missing(descriptor: int) -> None:
 
 
 def replace(values: dict[str, str]) -> None:
-    """Gives settings other values in `.env`, whole or not at all; the rest of it stays.  Raises OSError."""
-    path = env_file()
-    lines = path.read_text().splitlines() if path.exists() else []
-    kept = [line for line in lines if line.partition("=")[0].strip() not in values]
+    """Gives settings other values in `.env`, whole or not at all; all else in it stays, byte for byte.
+
+    Raises OSError where the file can't be written, and for a value that it can't hold.
+    """
+    path = env_file().resolve()  # a link stays one
+    text = path.read_bytes().decode() if path.exists() else ""
+    kept = "".join(each.original.string for each in parse_stream(io.StringIO(text)) if each.key not in values)
+    if kept and not kept.endswith(("\n", "\r")):
+        kept += "\n"
     scratch = path.with_name(f".{path.name}.new")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("".join(f"{line}\n" for line in (*kept, *(f"{name}={value}" for name, value in values.items()))))
-    scratch.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(kept + "".join(f"{name}={quoted(value)}\n" for name, value in values.items()))
+        read_back = dotenv_values(scratch)
+        wrong = [name for name, value in values.items() if read_back[name] != value]
+        if wrong:
+            raise OSError(f"its format can't hold the value of {', '.join(wrong)}")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def quoted(value: str) -> str:
+    """Returns a value as `.env` has it: bare where that is read back as it stands, else in single quotes."""
+    if _is_bare(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -130,6 +130,7 @@ class Key(db.Model):
     # what a page shows of its use.
     secret = ""
     new_limits: Mapping[str, int | None] | None = None
+    may_be_expired = False  # an import keeps keys that have ended
     glance: Any = None
 
     objects = KeyQuerySet.as_manager()
@@ -203,12 +204,14 @@ class Key(db.Model):
         for name in ("scopes", "models", "routes", "addresses"):
             setattr(self, name, lists.joined(getattr(self, name)))
         self.team = self.team.strip()
-        if self._state.adding and self.state is Key.State.EXPIRED:
+        if not lists.storable(self.note):
+            raise ValidationError({"note": "A note holds no NUL and no half of a surrogate pair."})
+        if self._state.adding and self.state is Key.State.EXPIRED and not self.may_be_expired:
             raise ValidationError({"expires": "This moment has passed: choose one in the future, or none."})
 
-    def give_secret(self) -> str:
-        """Gives an unsaved key its id and its secret; returns the secret, of which only the digest will be stored."""
-        key_id, secret = keys.generate()
+    def give_secret(self, key_id: str = "") -> str:
+        """Gives an unsaved key its id, a new one unless given, and its secret; only the secret's digest is stored."""
+        key_id, secret = keys.generate(key_id)
         self.key_id, self.secret = key_id, secret
         self.digest = keys.digest(secret, settings.KEY_PEPPER).hex()
         return secret

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from gateway.env import SettingError
-from gateway.envfile import ensure_secrets
+from gateway.envfile import ensure_secrets, replace
 from tests.harness import BASE_DIR, clean_environment
 
 
@@ -140,3 +142,43 @@ def test_a_full_disk_leaves_no_half_secret(path: Path) -> None:
     )
     assert "can't take them (the disk is full)" in done.stderr
     assert path.read_text() == "PORT=8100\n"
+
+
+# Characters at which `str.splitlines` cuts, though they end no line of `.env`.
+SOFT_BREAKS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+def test_replacing_a_value_keeps_the_rest_byte_for_byte(path: Path) -> None:
+    before = (
+        "# a comment\r\nexport PORT=8100\r\n"
+        f"WEBHOOK_URL='https://example.com/{SOFT_BREAKS}'\n"
+        'NOTE="two\nKEY_PEPPER=lines"\n'
+    )
+    path.write_bytes(f"{before}export KEY_PEPPER=old\nLAST=1".encode())
+    replace({"KEY_PEPPER": "new"})
+    assert path.read_bytes().decode() == f"{before}LAST=1\nKEY_PEPPER=new\n"
+
+
+@given(value=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0$\r"), min_size=1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example(value="a #b")
+@example(value="'quoted' \\ twice\\'")
+@example(value="ends in a backslash\\")
+def test_any_value_is_read_back_as_it_was_given(path: Path, value: str) -> None:
+    replace({"KEY_PEPPER": value, "SECRET_KEY": "x"})
+    assert dotenv_values(path) == {"KEY_PEPPER": value, "SECRET_KEY": "x"}
+
+
+def test_a_value_that_the_file_can_not_hold_leaves_it_alone(path: Path) -> None:
+    path.write_text("KEY_PEPPER=old\n")
+    with pytest.raises(OSError, match="KEY_PEPPER"):
+        replace({"KEY_PEPPER": "a${PATH}b"})
+    assert [(each.name, each.read_text()) for each in path.parent.iterdir()] == [(".env", "KEY_PEPPER=old\n")]
+
+
+def test_replacing_follows_a_link(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("PORT=8100\n")
+    path.symlink_to(tmp_path / "real")
+    replace({"KEY_PEPPER": "new"})
+    assert path.is_symlink()
+    assert (tmp_path / "real").read_text() == "PORT=8100\nKEY_PEPPER=new\n"

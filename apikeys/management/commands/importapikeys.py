@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from apikeys import predecessor
-from apikeys.importing import CannotImport, key_of, key_of_old, known, rows_of
+from apikeys.importfile import CannotImport, rows_of
+from apikeys.importing import COLUMNS, FIELDS, free_ids, key_of, key_of_old, known
 from apikeys.management.keycommand import KeyCommand
 from apikeys.models import Key
 
@@ -37,7 +38,7 @@ class Command(KeyCommand):
             made = self.old_keys(file) if predecessor.is_sqlite(file) else self.rows(file)
         except OSError as error:
             raise CommandError(f"{file} can't be read: {error.strerror or error}") from None
-        except (CannotImport, predecessor.NoKeysFound, UnicodeDecodeError) as error:
+        except (CannotImport, predecessor.NoKeysFound) as error:
             raise CommandError(str(error)) from None
         there = known(made)
         new = list({key.digest: key for key in made if key.digest not in there}.values())
@@ -48,11 +49,14 @@ class Command(KeyCommand):
             return
         if not yes:
             self.ask(len(new))
+        renamed = free_ids(new)
+        if renamed:
+            self.stderr.write(f"The ids of {renamed} of them are taken here: those get new ones.")
         Key.objects.bulk_create(new)
         self.stderr.write(f"Imported {len(new)} keys; running servers know them within a second.")
         if any(key.legacy for key in new):
             self.stderr.write("Those with an old secret are marked legacy: rotate them when you can (rotateapikey).")
-        shown = [(key.key_id, key.label, key.secret) for key in new if key.secret]
+        shown = [(key.key_id, key.label, key.secret) for key in new if key.secret and key.revoked_at is None]
         if shown:
             self.stderr.write("Their new secrets, shown this once:")
             csv.writer(self.stdout, lineterminator="\n").writerows([("id", "label", "key"), *shown])
@@ -60,11 +64,18 @@ class Command(KeyCommand):
     def rows(self, file: Path) -> list[Key]:
         """Returns the unsaved keys of a CSV or JSON file."""
         made = []
-        for number, row in enumerate(rows_of(file), 1):
+        try:
+            rows = rows_of(file.read_bytes(), FIELDS, COLUMNS)
+        except CannotImport as error:
+            raise CannotImport(f"{file}, {error}. Nothing was imported.") from None
+        for number, row in enumerate(rows, 1):
             try:
                 made.append(key_of(row))
             except CannotImport as error:
-                raise CannotImport(f"Row {number} of {file}: {error}. Nothing was imported.") from None
+                reason = str(error).removesuffix(".")
+                raise CannotImport(
+                    f"Row {number} of {file} (line {row.line}): {reason}. Nothing was imported."
+                ) from None
         self.stderr.write(f"Found {len(made)} rows in {file}.")
         return made
 

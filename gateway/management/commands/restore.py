@@ -13,6 +13,7 @@ from django.core.management import BaseCommand, CommandError
 
 from apikeys.models import Key
 from gateway import backup
+from gateway.backup import SECRETS
 from gateway.database import prepare
 from gateway.env import env_file
 from gateway.envfile import replace
@@ -66,7 +67,13 @@ class Command(BaseCommand):
         elsewhere = [name for name in changed if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
         mine = {name: value for name, value in changed.items() if name not in elsewhere}
         if mine:
-            replace(mine)
+            try:
+                replace(mine)
+            except OSError as error:
+                raise CommandError(
+                    f"The database is restored, but {env_file()} can't be written ({error.strerror or error}): set "
+                    f"{', '.join(mine)} to the values in {SECRETS} of the backup, without which its keys are void."
+                ) from None
             self.stdout.write(f"Put {', '.join(mine)} of the backup into {env_file()}.")
         if elsewhere:
             self.stderr.write(f"Set {', '.join(elsewhere)} in the environment to the backup's: it is another one now.")
