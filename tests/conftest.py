@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -15,6 +16,11 @@ from tests.postgres import Postgres, binaries
 # A shared machine decides how long an example takes; a deadline would make that a failure.
 hypothesis_settings.register_profile("gateway", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("gateway")
+
+
+def pytest_configure() -> None:
+    """Ends a run that is told to stop as Ctrl-C does: with the teardown of its fixtures."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,6 +25,8 @@ ADMIN_PASSWORD = "tests-only-password"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 LEAVE_SECONDS = 2.0
+# The environment variable by which `python -m tests` finds what a run has started.
+RUN_MARKER = "GATEWAY_TEST_RUN"
 # How an error that nobody foresaw begins in the log.
 TROUBLE = ("Traceback (most recent call last)", "Unforeseen ")
 
@@ -221,7 +223,7 @@ class GatewayServer:
 
 def clean_environment(**settings: str) -> dict[str, str]:
     """The environment for a process of the gateway: the machine's own variables, none of the developer's settings."""
-    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "VIRTUAL_ENV")
+    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "VIRTUAL_ENV", RUN_MARKER)
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PYTHONUNBUFFERED": "1",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.harness import BASE_DIR, clean_environment, wait_until
+from tests.harness import BASE_DIR, clean_environment, is_alive, wait_until
 
 SCRIPTS = ("serve", "test", "check")
 TOOLS = ("bash", "cat", "cmp", "cp", "cut", "dirname", "env", "grep", "mktemp", "rm", "tail", "tee")
@@ -141,7 +144,49 @@ def test_a_broken_environment_is_made_anew(installed: Path, tools: Path) -> None
 
 def test_the_tests_take_pytests_arguments(installed: Path, tools: Path) -> None:
     run(installed, tools, "test", "--long", "-k", "a or b")
-    assert calls(installed)[-1] == "-m pytest --long -k a or b"
+    assert calls(installed)[-1] == "-m tests --long -k a or b"
+
+
+def test_all_tests_say_beforehand_what_they_take(installed: Path, tools: Path) -> None:
+    said = run(installed, tools, "test").stderr
+    assert "10 minutes" in said
+    assert "PostgreSQL, Redis, nginx and Chromium" in said
+
+
+STARTS_A_SERVER = """
+import time
+from pathlib import Path
+
+def test_that_takes_long(gateway, stub):
+    Path({started!r}).touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
+@pytest.mark.parametrize("options", [[], ["--numprocesses", "1"]], ids=["alone", "in workers"])
+def test_tests_that_are_ended_leave_no_process_behind(tmp_path: Path, number: int, options: list[str]) -> None:
+    started = tmp_path / "started"
+    file = tmp_path / "test_long.py"
+    file.write_text(STARTS_A_SERVER.format(started=str(started)))
+    arguments = ["-c", str(BASE_DIR / "pyproject.toml"), "-p", "tests.conftest", "-p", "no:cacheprovider", *options]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests", str(file), "--rootdir", str(BASE_DIR), *arguments],
+        cwd=BASE_DIR,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as tests:
+        wait_until(started.exists, 60)
+        family = psutil.Process(tests.pid).children(recursive=True)
+        servers = [process for process in family if "serve" in process.cmdline()]
+        assert len(servers) == 1
+        if number == signal.SIGINT:
+            os.killpg(tests.pid, number)  # as a terminal does
+        else:
+            tests.send_signal(number)
+        assert tests.wait(60) == 128 + number
+    assert not [process for process in family if is_alive(process)]
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "lock"])
