@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -35,8 +36,9 @@ class EngineProcess:
         httpx.get(f"{engine.url}/api/tags")
     """
 
-    def __init__(self, cache: Path, port: int | None = None) -> None:
+    def __init__(self, cache: Path, port: int | None = None, say: Callable[[str], object] = lambda _: None) -> None:
         self.cache = cache
+        self.say = say
         self.port = port or 0
         self._listener: socket.socket | None = None
         self._model: Path | None = None
@@ -61,6 +63,7 @@ class EngineProcess:
         Raises EngineError with one line for people.
         """
         self._model = fetch(self.cache)
+        self.say("Loading the demo model …")
         try:
             # The parent keeps the socket, so that no one else can take the port and callers wait out a restart.
             self._listener = socket.create_server((HOST, self.port), backlog=128)

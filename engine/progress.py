@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Self, TextIO
 
+SHORTEST_BAR = 5  # characters; without room for that there is no bar
 LINE_EVERY = 10.0  # seconds between two plain lines
-BAR = 30  # characters
+BAR = 30  # characters, where there is room
 MB = 1_000_000
 
 
@@ -39,17 +41,26 @@ class Progress:
 
     def show(self, done: int) -> None:
         """Redraws the bar, or writes a line when the last one is old."""
-        done = min(done, self.total) if self.total else done
-        text = f"{done / MB:.0f} MB"
-        part = done / self.total if self.total else 0.0
-        if self.total:
-            text = f"{text} of {self.total / MB:.0f} MB ({part:.0%})"
+        # What is unpacked may be larger than what was to be fetched.
+        if self.total and done > self.total:
+            text = "unpacking"
+        elif self.total:
+            text = f"{done / MB:.0f} MB of {self.total / MB:.0f} MB ({done / self.total:.0%})"
+        else:
+            text = f"{done / MB:.0f} MB"
         if self.terminal:
-            bar = f" [{'#' * round(part * BAR):<{BAR}}]" if self.total else ""
-            self._write(f"\r\x1b[K{self.title}{bar} {text}")
+            self._write(f"\r\x1b[K{self._line(min(done / self.total, 1.0) if self.total else None, text)}")
         elif time.monotonic() - self.last >= LINE_EVERY:
             self.last = time.monotonic()
             self._write(f"{self.title}: {text}\n")
+
+    def _line(self, part: float | None, text: str) -> str:
+        """Fits title, bar and text into the terminal's width: a line that wraps can't be drawn over."""
+        columns = shutil.get_terminal_size().columns - 1
+        room = min(BAR, columns - len(self.title) - len(text) - len(" [] "))
+        bar = f" [{'#' * round(part * room):<{room}}]" if part is not None and room >= SHORTEST_BAR else ""
+        title = self.title[: max(0, columns - len(bar) - len(text) - 1)]
+        return f"{title}{bar} {text}"[:columns]
 
     def _write(self, text: str) -> None:
         self.stream.write(text)

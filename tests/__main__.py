@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> int:
             received.append(number)
             # A terminal's Ctrl-C reaches pytest by itself; a second interrupt would cut its teardown short.
             if number == signal.SIGTERM:
-                pytest.terminate()
+                # Workers first: pytest would wait for the tests that they are at.
+                for process in (*psutil.Process(pytest.pid).children(), pytest):
+                    process.terminate()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)

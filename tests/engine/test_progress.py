@@ -27,7 +27,21 @@ def test_a_bar_never_passes_its_end() -> None:
     screen = Terminal()
     with Progress("Fetching", 10_000_000, screen) as bar:
         bar.show(99_000_000)
-    assert "10 MB of 10 MB (100%)" in screen.getvalue()
+    assert f"[{'#' * 30}] unpacking" in screen.getvalue()
+    assert "99 MB" not in screen.getvalue()
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 200])
+@pytest.mark.parametrize("total", [0, 93_000_000])
+def test_a_line_fits_the_terminal(columns: int, total: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen = Terminal()
+    with Progress("Fetching the demo model SmolLM2 (135 M parameters), 93 MB, Apache 2.0", total, screen) as bar:
+        for done in (0, 50_000_000, 93_000_000, 400_000_000):
+            bar.show(done)
+    drawn = screen.getvalue().rpartition("\r")[0].replace("\x1b[K", "").split("\r")
+    assert all(len(line) < columns for line in drawn)
+    assert "MB" in drawn[1]
 
 
 def test_a_log_sees_plain_lines_and_few_of_them() -> None:

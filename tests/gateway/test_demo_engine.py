@@ -73,6 +73,35 @@ def test_it_is_not_started_where_it_may_not_be(values: dict[str, str], reason: s
     assert reason.rsplit(maxsplit=1)[-1] in server.log()
 
 
+@pytest.fixture
+def no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """Settings of a machine without a network, on which the model was never fetched."""
+    settings_of_pip = tmp_path / "pip.conf"
+    settings_of_pip.write_text("[global]\nindex-url = http://127.0.0.1:9/simple\nretries = 0\ntimeout = 1\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".config" / "pip").mkdir(parents=True)
+    settings_of_pip.rename(tmp_path / ".config" / "pip" / "pip.conf")
+    return {"ENGINE_CACHE": str(tmp_path / "cache")}
+
+
+def test_without_a_network_the_gateway_starts_without_a_model(no_index: dict[str, str], make_gateway: Make) -> None:
+    server = make_gateway(ollama_url=None, ENGINE="auto", **no_index)
+    assert "The demo engine can't be fetched without a network" in server.log()
+    assert "Starting without a model: the admin works" in server.log()
+    assert "OLLAMA_URL" in server.log()
+    assert "ENGINE=off" in server.log()
+    assert httpx.get(f"{server.url}/admin/login/").status_code == 200
+    answer = httpx.post(f"{server.url}/api/v1/generate", headers=server.headers, json={"prompt": "hi"})
+    assert answer.status_code == 502
+
+
+def test_where_the_engine_is_asked_for_the_start_fails_without_it(no_index: dict[str, str], tmp_path: Path) -> None:
+    server = GatewayServer(ollama_url=None, folder=tmp_path, ENGINE="on", **no_index)
+    done = server.manage("serve", check=False)
+    assert done.returncode == 1
+    assert "The demo engine can't be fetched without a network" in done.stderr
+
+
 def test_production_may_ask_for_it(make_gateway: Make, cache: Path) -> None:
     server = make_gateway(ollama_url=None, ENGINE="on", APP_ENV="production", ENGINE_CACHE=cache)
     assert len(server.descendants()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -135,6 +137,64 @@ def test_a_failed_install_is_told_and_tried_again(installed: Path, tools: Path) 
         assert not any("manage.py" in call for call in calls(installed))
 
 
+INDEX_IS_DOWN = [
+    "WARNING: Retrying (Retry(total=1)) after connection broken by 'NewConnectionError(...)': /simple/django/",
+    "WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.')'",
+    "ERROR: HTTP error 503 while getting https://index.example.org/simple/django/",
+    "pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPSConnectionPool: Read timed out.",
+]
+
+
+@pytest.mark.parametrize("complaint", INDEX_IS_DOWN)
+def test_a_package_index_that_is_down_is_one_sentence(complaint: str, installed: Path, tools: Path) -> None:
+    program(
+        installed / ".venv" / "bin" / "python",
+        f'case "$*" in *install*) echo "{complaint}"; echo "ERROR: No matching distribution"; exit 1 ;; esac',
+    )
+    done = run(installed, tools, "serve")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("The package index can't be reached, so nothing was installed")
+    assert "No matching distribution" not in done.stderr
+    assert complaint in (installed / ".venv" / "install.log").read_text()
+
+
+def test_progress_counts_each_requirement_and_fits_a_terminal(installed: Path, tools: Path) -> None:
+    (installed / "requirements" / "base.txt").write_text(
+        "django==5.2\nwaitress==1 ; sys_platform == 'win32'\n" + "x" * 90 + "==1\n"
+    )
+    lines = ["Ignoring waitress: markers 'sys_platform' don't match", "Collecting django==5.2 (from -r base.txt)"]
+    lines += ["Collecting " + "x" * 90 + "==1", "Installing collected packages: django"]
+    said = "; ".join(f'echo "{line}"' for line in lines)
+    program(installed / ".venv" / "bin" / "python", f'case "$*" in *install*) {said} ;; esac')
+    screen = terminal(installed, tools, "serve")
+    drawn = [line.replace("\x1b[K", "") for line in screen.replace("\n", "\r").split("\r")]
+    assert "  1 of 3  waitress" in drawn
+    assert "  2 of 3  django" in drawn
+    assert "  unpacking 3 packages" in drawn
+    assert max(map(len, drawn)) < 80
+
+
+def terminal(checkout: Path, tools: Path, name: str) -> str:
+    """Runs a script on a terminal of its own; returns what it shows."""
+    screen, standard = pty.openpty()
+    with subprocess.Popen(
+        [str(checkout / "scripts" / name)],
+        env={"PATH": str(tools), "HOME": str(checkout)},
+        stdin=standard,
+        stdout=standard,
+        stderr=standard,
+    ) as process:
+        os.close(standard)
+        shown = b""
+        with suppress(OSError):  # Linux says so at the end
+            while part := os.read(screen, 65536):
+                shown += part
+        os.close(screen)
+        assert process.wait(60) == 0
+    return shown.decode()
+
+
 def test_a_broken_environment_is_made_anew(installed: Path, tools: Path) -> None:
     program(installed / ".venv" / "bin" / "python", "exit 1")
     program(tools / "python3", 'case $1 in -m) echo made "$@" >&2; exit 1 ;; esac')
@@ -155,6 +215,7 @@ def test_all_tests_say_beforehand_what_they_take(installed: Path, tools: Path) -
 
 STARTS_A_SERVER = """
 import time
+from contextlib import suppress
 from pathlib import Path
 
 def test_that_takes_long(gateway, stub):

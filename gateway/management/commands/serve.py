@@ -77,11 +77,28 @@ class Command(BaseCommand):
         )
         if env.OLLAMA_URL is None and not answers:
             self.say(decision.reason)
-        if decision.start:
-            url = engine.enter_context(EngineProcess(env.ENGINE_CACHE)).url
+        if decision.start and (url := self.start_engine(engine, env)):
             use(OLLAMA_URL=url, OLLAMA_MODEL=MODEL)
             return f"{url} ({DEMO})"
         return described(env)
+
+    def start_engine(self, engine: ExitStack, env: Env) -> str | None:
+        """Starts the demo engine; returns its address, or None where the gateway is to serve without it.
+
+        The admin and the gateway are of use without a model, so a failure stops the start only where ENGINE=on asks for
+        the engine; then it raises EngineError.
+        """
+        try:
+            return engine.enter_context(EngineProcess(env.ENGINE_CACHE, say=self.say)).url
+        except EngineError as error:
+            if env.ENGINE == "on":
+                raise
+            self.stderr.write(self.style.WARNING(f"{error}."))
+            self.say(
+                "Starting without a model: the admin works, and so does the API once an Ollama answers at "
+                f"{DEFAULT_OLLAMA_URL} or where OLLAMA_URL says. ENGINE=off skips this attempt."
+            )
+            return None
 
     def greet(self, where: Listening, ollama: str) -> None:
         """Says where everything is."""
