@@ -84,14 +84,20 @@ class AheadProtocol(DecliningProtocol):
         """Counts what came for a request that waits behind `before`; raises TooFarAhead when it can't be held."""
         self.sizes[0] += size
         if before is not None and (sum(self.sizes) > MOST_AHEAD or not before.keep_alive):
-            self.pipeline.popleft()
-            self.sizes.popleft()
-            self.cycle = before
-            self.deaf = True
-            self.flow.resume_reading()
-            self.end_after(before)
+            self.drop_last()
             raise TooFarAhead
         self.flow.resume_reading()
+
+    def drop_last(self) -> None:
+        """Drops the request that came last of those that wait; the connection ends after the one before it."""
+        self.pipeline.popleft()
+        self.sizes.popleft()
+        before = self.pipeline[0][0] if self.pipeline else self.running
+        assert before is not None  # noqa: S101 -- requests wait behind one that runs
+        self.cycle = before
+        self.deaf = True
+        self.flow.resume_reading()
+        self.end_after(before)
 
     def end_after(self, cycle: RequestResponseCycle) -> None:
         """Makes this request the connection's last."""

@@ -20,6 +20,7 @@ SHORTCUT = "http.response.shortcut"
 # Writes a field of a head.
 FIELD = b"%b: %b\r\n".__mod__
 HTTP_1_1 = "1.1"
+BODILESS = frozenset({204, 304})
 # A length that is left however much was sent of it.
 UNKNOWN: Any = math.inf
 
@@ -80,7 +81,8 @@ class Cycle(RequestResponseCycle):
         parts = [STATUS_LINE[status], *map(FIELD, self.default_headers), *map(FIELD, headers)]
         if not self.keep_alive:
             parts.append(b"connection: close\r\n")
-        parts.append(b"content-length: %d\r\n\r\n" % len(body))
+        # RFC 9110 (8.6) forbids a length where there can't be a body.
+        parts.append(b"\r\n" if status in BODILESS else b"content-length: %d\r\n\r\n" % len(body))
         if self.scope["method"] != "HEAD":
             parts.append(body)
         return b"".join(parts)

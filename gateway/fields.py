@@ -10,6 +10,7 @@ from gateway.ahead import AheadProtocol
 FIELD_OVERHEAD = 4
 # More fields than any client needs; many small ones cost more than their bytes.
 MOST_FIELDS = 200
+BLANKS = b" \t"
 TELLING = frozenset({b"expect", b"transfer-encoding"})
 
 
@@ -21,21 +22,30 @@ class BadFraming(Exception):
     """A request's body comes in an encoding other than chunked; raised to stop the parser."""
 
 
+class UnknownVersion(Exception):
+    """A request of a version of HTTP that is not served here; raised to stop the parser."""
+
+
 class FieldsProtocol(AheadProtocol):
     """Takes a head's fields in one step each, since every request has some."""
 
     in_head = True
     oversized = False
+    is_unknown_version = False
     coding: bytes | None = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a field, as uvicorn does; raises HeadTooLarge and BadFraming."""
+        """Takes a field, as uvicorn does; raises HeadTooLarge and BadFraming.
+
+        Blanks around a value are not part of it (RFC 9110, 5.5); the parser leaves those behind it.
+        """
         name = name.lower()
+        value = value.strip(BLANKS)
         self.headers.append((name, value))
         if name in TELLING and self.in_head:
             if name == b"expect":
                 self.expect_100_continue |= value.lower() == b"100-continue"
-            elif self.coding is not None or value.strip().lower() != b"chunked":
+            elif self.coding is not None or value.lower() != b"chunked":
                 raise BadFraming
             else:
                 self.coding = value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.cycle import HTTP_1_1
-from gateway.fields import MOST_FIELDS, FieldsProtocol, HeadTooLarge
+from gateway.fields import MOST_FIELDS, FieldsProtocol, HeadTooLarge, UnknownVersion
 from gateway.openfiles import most_connections
 from gateway.parting import Parting
 from gateway.requestid import new_request_id
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 # What a refused request still sends is read away this long, in seconds, so that the client gets to see its answer.
 LINGER = 5.0
+VERSIONS = ("1.0", HTTP_1_1)
+# What the parser says of a version in the request line that it doesn't know, and of the preface of HTTP/2.
+UNKNOWN_VERSION = frozenset(
+    {"Invalid HTTP version", "Expected dot", "Pause on PRI/Upgrade", "Expected HTTP/2 Connection Preface"}
+)
 
 
 class CappedProtocol(FieldsProtocol):
@@ -90,10 +96,16 @@ class CappedProtocol(FieldsProtocol):
         self.coding = None
 
     def on_headers_complete(self) -> None:
-        """Lets the request in; raises HeadTooLarge.
+        """Lets the request in; raises UnknownVersion and HeadTooLarge.
 
         The parser itself objects to some framing too, once the request is in.
         """
+        version = self.parser.get_http_version()
+        if version != HTTP_1_1:
+            if version not in VERSIONS:
+                self.is_unknown_version = True
+                raise UnknownVersion
+            self.expect_100_continue = False  # it knows no interim answers (RFC 9110, 10.1.1)
         if self.head_size() > self.head_limit:
             self.oversized = True
             raise HeadTooLarge
@@ -102,7 +114,7 @@ class CappedProtocol(FieldsProtocol):
             self.head_timer.cancel()
             self.head_timer = None
         super().on_headers_complete()
-        if self.scope["http_version"] != HTTP_1_1:
+        if version != HTTP_1_1:
             self.cycle.keep_alive = False  # whatever it asks for: an answer of unknown length ends with the connection
         if not self.cycle.keep_alive:
             self.end_after(self.cycle)
@@ -181,7 +193,7 @@ class CappedProtocol(FieldsProtocol):
 
     def head_timed_out(self) -> None:
         """Closes a connection whose request's head did not come in time; one that never said a word gets none."""
-        if self.head_bytes:
+        if self.head_bytes or (self.cycle is not None and not self.cycle.response_complete):
             self.refuse(Refusal(408, "The request's head did not arrive in time."))
         else:
             self.transport.close()
@@ -192,6 +204,8 @@ class CappedProtocol(FieldsProtocol):
             return
         if self.oversized:
             self.refuse(self.too_large())
+        elif self.is_unknown_version or str(sys.exception()) in UNKNOWN_VERSION:
+            self.refuse(Refusal(505, "This version of HTTP is not supported. Use HTTP/1.1."))
         else:
             self.refuse(Refusal(400, "This is not an HTTP request that the gateway can read."))
 
@@ -204,13 +218,38 @@ class CappedProtocol(FieldsProtocol):
         )
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answers without an application, and closes once the client has had time to read it."""
+        """Answers without an application, and closes once the client has had time to read it.
+
+        Requests before it, which were valid, get their answers first; the connection then ends without this one.
+        """
         if self.refused or self.transport.is_closing():
             return
+        if self.cycle is not None and self.cycle.more_body and not self.in_head:
+            self.refuse_body(refusal)
+        elif self.cycle is not None and not self.cycle.response_complete:
+            self.deaf = True
+            self.end_after(self.cycle)
+        else:
+            self.refuse_now(refusal)
+
+    def refuse_body(self, refusal: Refusal) -> None:
+        """Refuses the request whose body is being read."""
+        cycle = self.cycle
+        if self.pipeline:
+            self.drop_last()
+        elif cycle.response_started:
+            self.refused = True
+            self.transport.close()  # in the middle of its answer, or behind it, there is no place for another
+        else:
+            # To the application this is a client that left.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.scope["departure"].happen()  # type: ignore[typeddict-item]  # the server's own
+            self.refuse_now(refusal)
+
+    def refuse_now(self, refusal: Refusal) -> None:
+        """Writes a refusal as the connection's last answer."""
         self.refused = True
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()  # in the middle of another answer there is no place for words
-            return
         self.write_refusal(refusal)
         # Closing now would reset the connection under a client that is still sending, and its answer be lost.
         self.transport.write_eof()

@@ -38,6 +38,7 @@ KINDS = {
     502: "bad_gateway",
     503: "unavailable",
     504: "upstream_timeout",
+    505: "http_version_not_supported",
 }
 
 

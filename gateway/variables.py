@@ -57,6 +57,11 @@ class Variables(BaseSettings):
     UPSTREAM_IDLE_TIMEOUT: Seconds = Field(
         default=300, gt=0, description="Seconds that Ollama may be silent within an answer"
     )
+    UPSTREAM_KEEPALIVE: Literal["on", "off"] = Field(
+        default="on",
+        description="off: use each connection to Ollama for one request, where a proxy before it can't be trusted "
+        "to keep answers apart",
+    )
     ENGINE: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="The demo engine: auto starts it in development when no Ollama is there, on allows it in "

@@ -96,6 +96,7 @@ class Call:
     facts: Facts | None = None
     reader: Reader | None = None
     admission: Admission | None = None
+    answered: int = 200  # the status of Ollama's answer, once there is one
     settled: bool = False
     share: Closes | None = None  # of the memory for bodies; given back when the body was sent on
     refusal: Refusal | None = None

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
-from proxy.answer import WholeAnswer
-from proxy.call import Facts
+from proxy.answer import EMPTY, WholeAnswer, without_content
+from proxy.call import DONE, Facts, Usage
 from proxy.catalogue import catalogue
 from proxy.dialects.renamed import renamer
 from proxy.exceptions import UpstreamBroke
 from proxy.patience import PatientRelay, Waiting
 from proxy.policy import decide, read
-from proxy.relay import EventStream, Relay
+from proxy.relay import EventStream, Relay, whole
 from proxy.running import running
 from proxy.serving.asking import ask, ask_whole
 from proxy.serving.unload import unloaded
@@ -45,12 +45,12 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
     body = asked.body()
     await running.turns.take(call)
     if asked.streamed:
-        response = EventStream(await stream(call, route, facts, body), route.format.media_type)
+        response = await begun(call, await stream(call, route, facts, body), route.format.media_type)
     else:
-        whole = await ask_whole(call, route.method, route.upstream, body)
+        content = await ask_whole(call, route.method, route.upstream, body)
         if route.scope == "manage":
             running.metadata.forget()  # before its client can ask again
-        response = single(call, route, facts, whole)
+        response = single(call, route, facts, content)
     say_changed(response, asked)
     return response
 
@@ -97,13 +97,29 @@ async def stream(call: Call, route: Route, facts: Facts, body: bytes) -> Relay:
     return PatientRelay(call, route, facts, waiting, running.idle, seconds=running.heartbeat)
 
 
+async def begun(call: Call, relay: Relay, media_type: str) -> HttpResponseBase:
+    """Returns the response of a stream, or of what Ollama answers without content in its place."""
+    if relay.answer is not None and call.answered in EMPTY:
+        await whole(relay.answer, call, running.idle)
+        call.outcome.ended = DONE
+        call.settle()
+        return without_content(call.answered)
+    response = EventStream(relay, media_type)
+    response.status_code = call.answered
+    return response
+
+
 def single(call: Call, route: Route, facts: Facts, body: bytes) -> HttpResponse:
     """Passes on an answer that came whole; raises UpstreamBroke for one that is not, as a JSON object shows."""
     if body and not (body.lstrip().startswith(b"{") and body.rstrip().endswith(b"}")):
         raise UpstreamBroke
+    if call.answered in EMPTY:
+        call.outcome.usage = Usage(facts.prompt_estimate, 0, estimated=True)
+        call.settle()
+        return without_content(call.answered)
     call.outcome.usage = route.format.usage(body)
     call.settle()
     body = route.format.mend(body)
     if facts.renamed:
         body = renamer(facts.target, facts.model)(body)
-    return WholeAnswer(body, "application/json" if body else "text/plain")
+    return WholeAnswer(body, "application/json" if body else "text/plain", call.answered)

@@ -29,6 +29,7 @@ async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer
     call.holds.append(answer)
     if call.share is not None:
         call.share.close()
+    call.answered = answer.status
     if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
         text = b"" if method == "HEAD" else await whole(answer, call, running.idle)
         call.outcome.ended = REFUSED
@@ -54,6 +55,7 @@ async def ask_metadata(call: Call, question: Question, seconds: float = 0.0) -> 
     reply = await running.metadata.get(question, seconds)
     call.wait_no_more()
     call.outcome.first_byte = monotonic() - call.started
+    call.answered = reply.status
     if reply.status >= 300:  # noqa: PLR2004 -- anything but a success
         call.outcome.ended = REFUSED
         names = (call.facts.model, call.facts.target) if call.facts else ()

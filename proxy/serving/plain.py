@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
-from proxy.answer import WholeAnswer
+from proxy.answer import EMPTY, WholeAnswer, without_content
 from proxy.exceptions import NoRoute
 from proxy.metadata import Question
 from proxy.serving.asking import ask_metadata, ask_whole
@@ -25,7 +25,9 @@ async def plain(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     call.watch(request)
     question = Question(route.method, upstream_path(route, request.argument))
     body = await (ask_metadata(call, question) if route.method == "GET" else ask_whole(call, *question[:2]))
-    return WholeAnswer(body, "application/json" if body else "text/plain")
+    if call.answered in EMPTY:
+        return without_content(call.answered)
+    return WholeAnswer(body, "application/json" if body else "text/plain", call.answered)
 
 
 def upstream_path(route: Route, argument: str) -> str:

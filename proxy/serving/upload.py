@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
+from proxy.answer import EMPTY, without_content
 from proxy.body import ClientGone
 from proxy.exceptions import BodyTimeout, BodyTooLarge
 from proxy.running import running
@@ -27,7 +28,9 @@ async def upload(call: Call, route: Route, request: LaneRequest) -> HttpResponse
     size = request.META.get("CONTENT_LENGTH", "")
     body = Upload(parts(call, request), int(size) if size.isdigit() else None)
     content = await ask_whole(call, "POST", upstream_path(route, request.argument), body)
-    return HttpResponse(content, content_type="text/plain", status=201)
+    if call.answered in EMPTY:
+        return without_content(call.answered)
+    return HttpResponse(content, content_type="text/plain", status=call.answered)
 
 
 async def parts(call: Call, request: LaneRequest) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -21,20 +22,43 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 64 * 2**10
 # A small body travels in one piece with its head.
 SMALL = 64 * 2**10
-# A connection that was used so short a time ago, in seconds, is not looked at before it is used again.
-FRESH = 0.01
+# A free connection that has something to read is given up; its bytes, or its end, are read within this many seconds.
+LAST_READ = 1.0
 INFORMATIONAL, SWITCHING = range(100, 200), 101
+VERSIONS = ("1.0", "1.1")
+# What servers and proxies send before they close an idle connection (RFC 9110, 15.5.9): not an answer to anybody.
+IDLE_TIMEOUT = (b"HTTP/1.1 408", b"HTTP/1.0 408")
+
+
+class Unreadable(httpx.RemoteProtocolError):
+    """An answer in a transfer coding or content coding that was not asked for and is not decoded here."""
+
+
+def ignore() -> None:
+    """Does nothing."""
+
+
+def never(_timeout: int) -> bool:
+    """Tells that a transport without a socket has nothing to read."""
+    return False
 
 
 class Connection(asyncio.Protocol):
     """Sends requests and hears their answers.
 
-    `freed` is called with it when it may serve another exchange, `lost` when it is closed.
+    `freed` is called with it when it may serve another exchange, `lost` when it is closed, `unasked` when bytes come on
+    it to which no request belongs.
     """
 
-    def __init__(self, freed: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        freed: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
+        unasked: Callable[[], None] = ignore,
+    ) -> None:
         self.freed = freed
         self.lost = lost
+        self.unasked = unasked
         self.loop = asyncio.get_running_loop()
         self.idle_since = 0.0
         self.exchange: Exchange | None = None
@@ -44,6 +68,11 @@ class Connection(asyncio.Protocol):
         self.field_bytes = 0
         self.interim = False  # the head that is being read is none of the answer's
         self.framed = False
+        self.chunked = False
+        self.unreadable = False
+        self.persistent = True
+        self.poll: Callable[[int], object] = never
+        self.descriptor = -1  # to write to directly
         self.is_lost = False
         self.aborted = False
         self.upload: asyncio.Task[None] | None = None
@@ -55,25 +84,38 @@ class Connection(asyncio.Protocol):
         """Sends a request that is known whole; returns its exchange."""
         exchange = self.begin(has_body=has_body)
         if len(body) <= SMALL:
-            self.transport.write(head + body)
+            self.write(head + body)
         else:
-            self.transport.write(head)
+            self.write(head)
             self.transport.write(body)
         return exchange
 
     def send_parts(self, head: bytes, upload: Upload) -> Exchange:
         """Sends a request whose body comes bit by bit, while its answer may begin."""
         exchange = self.begin(has_body=True)
-        self.transport.write(head)
+        self.write(head)
         self.upload = self.loop.create_task(self.send_upload(upload))
         return exchange
 
     def begin(self, *, has_body: bool) -> Exchange:
         """Begins an exchange."""
         self.received = self.field_bytes = 0
-        self.framed = False
+        self.framed = self.chunked = self.unreadable = False
         exchange = self.exchange = Exchange(self, has_body=has_body)
         return exchange
+
+    def write(self, data: bytes) -> None:
+        """Writes the beginning of a request at once.
+
+        The transport would write it at the end of the loop's turn; what comes until then could no longer be told from
+        an answer to it (see `is_quiet`).
+        """
+        sent = 0
+        if self.descriptor >= 0:
+            with suppress(OSError):  # a full buffer waits in the transport, and any failure shows there too
+                sent = os.write(self.descriptor, data)
+        if sent < len(data):
+            self.transport.write(data[sent:])
 
     async def send_upload(self, upload: Upload) -> None:
         """Sends the parts of a body as they come, as fast as Ollama takes them; a body that breaks off ends it all."""
@@ -97,21 +139,31 @@ class Connection(asyncio.Protocol):
         self.aborted = True
         self.transport.abort()
 
-    def give_up(self, exchange: Exchange, why: str) -> None:
-        """Ends an exchange whose answer is none, and the connection with it."""
+    def give_up(self, exchange: Exchange, error: httpx.TransportError) -> None:
+        """Ends an exchange whose answer is invalid, and the connection with it."""
         self.exchange = None
-        exchange.fail(httpx.RemoteProtocolError(why))
+        exchange.fail(error)
         self.abort()
 
-    def is_fresh(self) -> bool:
-        """Tells whether a free connection has nothing to say; it may have been closed without the loop knowing yet."""
+    def is_quiet(self) -> bool:
+        """Tells whether a free connection is open and has nothing to read.
+
+        The kernel is asked each time: the connection's end, or bytes that no request asked for, may be there without
+        the loop knowing yet.
+        """
+        return not self.transport.is_closing() and not self.poll(0)
+
+    def retire(self) -> None:
+        """Closes a free connection once the loop has read what came on it."""
+        self.loop.call_later(LAST_READ, self.abort)
+
+    def refuse_unasked(self, data: bytes = b"") -> None:
+        """Closes the connection on bytes to which no request belongs, and reports them; blank lines are harmless."""
         if self.transport.is_closing():
-            return False
-        if self.loop.time() - self.idle_since < FRESH:
-            return True
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP)
-        return not poll.poll(0)
+            return
+        self.abort()
+        if not data or (data.strip() and not data.startswith(IDLE_TIMEOUT)):
+            self.unasked()
 
     def pause_reading(self) -> None:
         """Takes no more bytes for now."""
@@ -129,24 +181,33 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the transport."""
         self.transport = transport  # type: ignore[assignment]  # of TCP or TLS: it can write
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            poll = select.poll()
+            poll.register(peer.fileno(), select.POLLIN | select.POLLHUP)
+            self.poll = poll.poll
+            if transport.get_extra_info("ssl_object") is None:
+                self.descriptor = peer.fileno()
 
     def data_received(self, data: bytes) -> None:
-        """Parses what came; a word out of turn ends the connection."""
+        """Parses what came; bytes that no request asked for end the connection."""
         exchange = self.exchange
         if exchange is None:
-            self.abort()
+            self.refuse_unasked(data)
             return
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self.give_up(exchange, type(error).__name__)
+            if exchange.over:
+                self.refuse_unasked()
+            self.give_up(exchange, httpx.RemoteProtocolError(type(error).__name__))
             return
         if exchange.status:
             exchange.offer()
             return
         self.received += len(data)
         if self.received > MAX_HEAD_BYTES:
-            self.give_up(exchange, "head too large")
+            self.give_up(exchange, httpx.RemoteProtocolError("head too large"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends what was under way: well, where only the connection's end could be the answer's."""
@@ -177,18 +238,25 @@ class Connection(asyncio.Protocol):
     # What the parser says
 
     def on_message_begin(self) -> None:
-        """Ends the connection where nothing was asked: whose answer this is, nobody knows."""
+        """Ends the connection where nothing was asked."""
         if self.exchange is None:
-            self.abort()
+            self.refuse_unasked()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Notes whether the body's end is announced."""
+        """Notes whether the body's end is announced, and codings other than those that were asked for.
+
+        RFC 9112 (6.1): chunked alone is what may be sent to a client without `TE`; another coding before it would hide
+        the body, and without chunked at the end it would have no end of its own.
+        """
         self.field_bytes += len(name) + len(value)
         match name.lower():
             case b"content-length":
                 self.framed = True
             case b"transfer-encoding":
-                self.framed = value.strip().lower() == b"chunked"
+                self.unreadable |= self.chunked or value.strip().lower() != b"chunked"
+                self.framed = self.chunked = True
+            case b"content-encoding":
+                self.unreadable |= value.strip().lower() not in (b"", b"identity")
 
     def on_headers_complete(self) -> None:
         """Takes the status; an interim answer (RFC 9110, 15.2) is none."""
@@ -197,8 +265,17 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             return
         self.interim = status in INFORMATIONAL
-        if status == SWITCHING or (self.interim and self.framed) or self.field_bytes > MAX_HEAD_BYTES:
-            self.give_up(exchange, "not a head that Ollama would send")
+        version = self.parser.get_http_version()
+        self.persistent = version == VERSIONS[-1]
+        if (
+            status == SWITCHING
+            or (self.interim and self.framed)
+            or self.field_bytes > MAX_HEAD_BYTES
+            or version not in VERSIONS
+        ):
+            self.give_up(exchange, httpx.RemoteProtocolError("not a head that Ollama would send"))
+        elif self.unreadable and exchange.has_body and not self.interim:
+            self.give_up(exchange, Unreadable("coded"))
         elif not self.interim:
             exchange.status = status
             if not exchange.has_body:
@@ -212,9 +289,9 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Ends the exchange."""
         if self.interim:
-            self.framed = False
+            self.framed = self.chunked = self.unreadable = False
         elif self.exchange is not None:
-            self.finish(self.exchange, reusable=self.parser.should_keep_alive())
+            self.finish(self.exchange, reusable=self.persistent and self.parser.should_keep_alive())
 
     def finish(self, exchange: Exchange, *, reusable: bool) -> None:
         """Ends an exchange that came whole; the connection may serve another, or ends with it."""

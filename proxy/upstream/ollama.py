@@ -9,6 +9,7 @@ import httpx
 
 from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from proxy.upstream.bodies import Body, Payload, Upload
+from proxy.upstream.connection import Unreadable
 from proxy.upstream.pool import Untrusted
 from proxy.upstream.transport import Chunks, Target, Transport
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BROKEN = httpx.TransportError
 # More than the table has; paths with a digest are as many as anybody likes.
 MAX_TARGETS = 64
+CODED = "Ollama's answer is compressed or coded in a way that the gateway did not ask for: check the proxy before it."
 NOT_TRUSTED = "No TLS connection to Ollama at {} came about: name its certificate's authority in OLLAMA_CA."
 
 
@@ -107,6 +109,8 @@ class Upstream:
             raise UpstreamUnreachable(self.address) from None
         except httpx.ConnectTimeout:
             raise UpstreamTimeout("UPSTREAM_CONNECT_TIMEOUT", self.connect_timeout) from None
+        except Unreadable:
+            raise UpstreamBroke(CODED) from None
         except httpx.TransportError:
             raise UpstreamBroke from None
 
@@ -140,5 +144,8 @@ def connect(env: Env, address: str) -> Upstream:
     headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "ollama-gateway"}
     if env.OLLAMA_API_KEY:
         headers["Authorization"] = f"Bearer {env.OLLAMA_API_KEY}"
-    transport = Transport(url, tls, env.UPSTREAM_CONNECT_TIMEOUT)
+    keep_alive = env.UPSTREAM_KEEPALIVE == "on"
+    if not keep_alive:
+        headers["Connection"] = "close"
+    transport = Transport(url, tls, env.UPSTREAM_CONNECT_TIMEOUT, keep_alive=keep_alive)
     return Upstream(address, transport, headers, env.UPSTREAM_CONNECT_TIMEOUT)

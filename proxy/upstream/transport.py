@@ -73,20 +73,25 @@ class Transport(httpx.AsyncBaseTransport):
     RemoteProtocolError.
     """
 
-    def __init__(self, url: httpx.URL, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
+    def __init__(
+        self, url: httpx.URL, tls: ssl.SSLContext | None, connect_timeout: float, *, keep_alive: bool = True
+    ) -> None:
         port = url.port or (443 if tls else 80)
-        self.pool = Pool(url.raw_host.decode("ascii").strip("[]"), port, tls, connect_timeout)
+        host = url.raw_host.decode("ascii").strip("[]")
+        self.pool = Pool(host, port, tls, connect_timeout, keep_alive=keep_alive)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends a request and returns when the answer's head is there."""
         target: Target = request.extensions.get("target") or Target(request.method, request.url, request.headers)
-        connection = await self.pool.take()
         stream = request.stream
+        # Nothing is done between taking a connection, which looks for unasked bytes on it, and writing to it.
         if isinstance(stream, Upload):
-            exchange = connection.send_parts(target.head_of(stream.size), stream)
+            head = target.head_of(stream.size)
+            exchange = (await self.pool.take()).send_parts(head, stream)
         else:
             content = stream.content if isinstance(stream, Body) else await request.aread()
-            exchange = connection.send(target.head_of(len(content)), content, has_body=target.method != "HEAD")
+            head, has_body = target.head_of(len(content)), target.method != "HEAD"
+            exchange = (await self.pool.take()).send(head, content, has_body=has_body)
         try:
             status = await exchange.head()
         except BaseException:

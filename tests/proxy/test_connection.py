@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import httpx
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from proxy.upstream.bodies import Upload
 from proxy.upstream.connection import MAX_HEAD_BYTES, Connection
 from proxy.upstream.exchange import HIGH_WATER, Exchange
-from proxy.upstream.pool import KEEP_ALIVE, Pool
+from proxy.upstream.pool import KEEP_ALIVE, REST, Pool
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED = HEAD + b"5\r\nhello\r\n7\r\n, w\xc3\xb6rl\r\n1\r\nd\r\n0\r\n\r\n"
@@ -37,6 +40,9 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket."""
+
     def is_closing(self) -> bool:
         return "close" in self.did or "abort" in self.did
 
@@ -49,7 +55,11 @@ class Heard:
 
     def __init__(self, *, has_body: bool = True) -> None:
         self.left: list[str] = []
-        self.connection = Connection(lambda _: self.left.append("freed"), lambda _: self.left.append("lost"))
+        self.connection = Connection(
+            lambda _: self.left.append("freed"),
+            lambda _: self.left.append("lost"),
+            lambda: self.left.append("unasked"),
+        )
         self.wire = Wire()
         self.connection.connection_made(self.wire)  # type: ignore[arg-type]
         self.exchange = self.ask(has_body=has_body)
@@ -162,6 +172,94 @@ def test_a_word_that_nobody_asked_for_ends_the_connection(*, together: bool) -> 
         heard = Heard().hear(*([SIZED + SIZED] if together else [SIZED, SIZED]))
         assert (await heard.all()).startswith(SAID)
         assert heard.wire.is_closing()
+        assert heard.left == ["freed", "unasked"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("rest", [b"EVIL", b"HTTP/1.1 200 OK\r\n", SIZED + SIZED])
+def test_bytes_behind_an_answer_are_reported_once(rest: bytes) -> None:
+    async def scenario() -> None:
+        for pieces in ([SIZED + rest], [SIZED, rest]):
+            heard = Heard().hear(*pieces)
+            assert (await heard.all()).startswith(SAID)
+            assert set(heard.wire.did) == {"abort"}
+            assert heard.left == ["freed", "unasked"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("rest", [b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", b"\r\n"])
+def test_what_a_server_says_before_it_closes_an_idle_connection_is_harmless(rest: bytes) -> None:
+    async def scenario() -> None:
+        heard = Heard().hear(SIZED, rest)
+        assert (await heard.all()).startswith(SAID)
+        assert heard.wire.did == ["abort"]
+        assert heard.left == ["freed"]
+
+    run(scenario())
+
+
+CODINGS = [
+    b"Transfer-Encoding: gzip, chunked",
+    b"Transfer-Encoding: gzip",
+    b"Transfer-Encoding: chunked, gzip",
+    b"Transfer-Encoding: identity",
+    b"Transfer-Encoding: xchunked",
+    b"Transfer-Encoding:",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding: chunked\r\nContent-Encoding: gzip",
+    b"Content-Length: 5\r\nContent-Encoding: br",
+]
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=bytes.decode)
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b""], ids=["ended", "open"])
+def test_an_answer_in_another_coding_is_not_read(coding: bytes, end: bytes) -> None:
+    async def scenario() -> None:
+        heard = Heard().hear(b"HTTP/1.1 200 OK\r\n" + coding + b"\r\n\r\n", b"5\r\nhello\r\n" + end)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await heard.exchange.head()
+        assert heard.exchange.parts == []
+        assert heard.left == []
+        assert heard.wire.is_closing()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("coding", [b"Transfer-Encoding: Chunked ", b"Content-Encoding: identity"])
+def test_a_coding_that_changes_nothing_is_read(coding: bytes) -> None:
+    async def scenario() -> None:
+        length = b"" if b"Transfer" in coding else b"\r\nContent-Length: 10"
+        heard = Heard().hear(b"HTTP/1.1 200 OK\r\n" + coding + length + b"\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n")
+        assert b"hello" in await heard.all()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_an_answer_that_can_not_have_a_body_ends_with_its_head(status: bytes) -> None:
+    async def scenario() -> None:
+        heard = Heard().hear(b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\n")
+        assert await heard.exchange.head() == int(status[:3])
+        assert await heard.all() == b""
+        assert heard.left == ["freed"]
+        heard.hear(b"hello")
+        assert heard.left == ["freed", "unasked"]
+
+    run(scenario())
+
+
+def test_only_http_1_1_keeps_a_connection() -> None:
+    async def scenario() -> None:
+        keeping = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+        heard = Heard().hear(keeping, CHUNKED[len(HEAD) :])
+        assert (await heard.all()).startswith(SAID)
+        assert heard.left == []
+        assert heard.wire.did == ["close"]
+        heard = Heard().hear(SIZED.replace(b"HTTP/1.1", b"HTTP/2.0"))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await heard.exchange.head()
 
     run(scenario())
 
@@ -291,13 +389,175 @@ def test_idle_connections_are_closed_after_a_while_the_oldest_first() -> None:
     async def scenario() -> None:
         pool = Pool("127.0.0.1", 1, None, 1)
         old, new = Heard(), Heard()
-        for heard in (old, new):
+        for heard, seconds in ((old, KEEP_ALIVE), (new, REST)):
             pool.take_back(heard.connection)
-        old.connection.idle_since -= KEEP_ALIVE
+            heard.connection.idle_since -= seconds
         pool.sweep()
         assert old.wire.did == ["close"]
         assert new.wire.did == []
         assert await pool.take() is new.connection
         await pool.aclose()
+
+    run(scenario())
+
+
+# Whether a kept connection may be used again
+
+
+class Server:
+    """An upstream on a real socket that answers each request with a number, and may say more than it was asked."""
+
+    def __init__(self, unasked: bytes = b"", delay: float = 0.0) -> None:
+        self.unasked = unasked
+        self.delay = delay
+        self.connections = 0
+        self.asked = 0
+        self.tasks: list[asyncio.Task[None] | None] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.tasks.append(asyncio.current_task())
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                self.asked += 1
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n%06d" % self.asked)
+                if self.unasked:
+                    asyncio.get_running_loop().call_later(self.delay, writer.write, self.unasked)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def asking(pool: Pool) -> bytes:
+    """What a request on a connection of the pool is answered."""
+    connection = await pool.take()
+    exchange = connection.send(b"GET / HTTP/1.1\r\n\r\n", b"", has_body=True)
+    said = b""
+    while data := await exchange.read():
+        said += data
+    return said
+
+
+@asynccontextmanager
+async def pool_of(server: Server, *, keep_alive: bool = True) -> AsyncIterator[Pool]:
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    pool = Pool("127.0.0.1", listener.sockets[0].getsockname()[1], None, 5, keep_alive=keep_alive)
+    try:
+        yield pool
+    finally:
+        await pool.aclose()
+        listener.close()
+        await asyncio.wait([task for task in server.tasks if task is not None])
+
+
+def rest(pool: Pool) -> None:
+    """Lets the kept connections have rested."""
+    for connection in pool.resting:
+        connection.idle_since -= REST
+
+
+def test_a_connection_is_used_again() -> None:
+    async def scenario() -> None:
+        server = Server()
+        async with pool_of(server) as pool:
+            for number in range(1, 9):
+                assert await asking(pool) == b"%06d" % number
+            assert server.connections == 1
+
+    run(scenario())
+
+
+def test_a_connection_that_has_rested_comes_first_and_else_the_one_that_rests_longest() -> None:
+    async def scenario() -> None:
+        pool = Pool("127.0.0.1", 1, None, 1)
+        first, second, third = Heard(), Heard(), Heard()
+        for heard, rested in ((first, 2 * REST), (second, REST), (third, 0.0)):
+            pool.take_back(heard.connection)
+            heard.connection.idle_since -= rested
+        assert await pool.take() is second.connection
+        assert await pool.take() is first.connection
+        pool.take_back(first.connection)
+        assert await pool.take() is third.connection
+        assert await pool.take() is first.connection
+        await pool.aclose()
+
+    run(scenario())
+
+
+def test_without_keep_alive_each_connection_serves_once() -> None:
+    async def scenario() -> None:
+        server = Server()
+        async with pool_of(server, keep_alive=False) as pool:
+            for _ in range(5):
+                await asking(pool)
+                rest(pool)
+            assert server.connections == server.asked == 5
+
+    run(scenario())
+
+
+def test_bytes_that_wait_in_the_socket_keep_a_connection_from_being_used(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        server = Server(SIZED)
+        async with pool_of(server) as pool:
+            assert await asking(pool) == b"000001"
+            (kept,) = pool.resting
+            rest(pool)
+            assert kept.poll(5000)  # milliseconds, in which the loop does not get to read them
+            assert await asking(pool) == b"000002"
+            assert server.connections == 2
+            while pool.loop.time() >= pool.single_use_until:  # noqa: ASYNC110 -- the loop reads them in its next turns
+                await asyncio.sleep(0)
+            before = server.connections
+            for _ in range(5):
+                await asking(pool)
+                rest(pool)
+            assert server.connections == before + 5
+
+    run(scenario())
+    (line,) = (message for message in caplog.messages if "without a request" in message)
+    assert "UPSTREAM_KEEPALIVE" in line
+
+
+def test_an_end_that_waits_in_the_socket_distrusts_nobody() -> None:
+    async def scenario() -> None:
+        server = Server()
+        async with pool_of(server) as pool:
+            await asking(pool)
+            (kept,) = pool.resting
+            rest(pool)
+            kept.transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
+            await asking(pool)
+            assert server.connections == 2
+            assert pool.single_use_until < 0
+
+    run(scenario())
+
+
+def test_an_answer_that_comes_late_goes_to_nobody_else() -> None:
+    """A second answer 0 to 3 ms after each: once one was seen, no caller of thousands gets another's."""
+
+    async def scenario() -> None:
+        server = Server(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nUNASKD")
+        random = Random(4)  # noqa: S311 -- the same delays each time
+        leaked = 0
+        async with pool_of(server) as pool:
+
+            async def caller() -> None:
+                nonlocal leaked
+                for _ in range(250):
+                    server.delay = random.uniform(0, 0.003)
+                    is_distrusted = pool.loop.time() < pool.single_use_until
+                    is_unasked = await asking(pool) == b"UNASKD"
+                    leaked += is_unasked
+                    assert not (is_distrusted and is_unasked)
+
+            await asyncio.gather(*(caller() for _ in range(8)))
+        assert server.asked == 2000
+        assert leaked <= 8  # one a caller at most, before the first was seen
+        assert server.connections > 1900
 
     run(scenario())

@@ -238,14 +238,13 @@ def test_a_model_that_is_not_there_is_named_with_what_to_do(gateway: GatewayServ
         b"INVENTED /api/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /api/x HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
-        b"GET /api/x HTTP/9.9\r\nHost: localhost\r\n\r\n",
         b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
         b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
-    ids=["words", "method", "connect", "field", "version", "length", "negative", "lengths", "smuggling", "tls"],
+    ids=["words", "method", "connect", "field", "length", "negative", "lengths", "smuggling", "tls"],
 )
 def test_what_is_no_request_is_refused_in_json(stub: StubProcess, gateway: GatewayServer, data: bytes) -> None:
     with Client(gateway) as client:

@@ -111,7 +111,7 @@ class Client:
     def answer(self, *, bodiless: bool = False) -> Answer:
         """Reads the next answer, whole."""
         head = self.head()
-        if bodiless:
+        if bodiless or head.status in (204, 304):
             return Answer(*head, b"")
         if head.headers.get("transfer-encoding") == "chunked":
             return Answer(*head, b"".join(self.chunks()))
@@ -254,7 +254,7 @@ class FakeUpstream:
 
     def play(self, peer: Peer) -> None:
         while peer.read():
-            if not peer.target.endswith(("/generate", "/chat", "/completions")):
+            if not peer.target.endswith(("/generate", "/chat", "/completions", "/messages", "/responses", "/delete")):
                 peer.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
                 continue
             self.seen.append(peer)
