@@ -14,6 +14,7 @@ from apikeys.expiry import parse_expiry
 from apikeys.importfile import CannotImport, Row, shown
 from apikeys.models import Allowance, Key
 from apikeys.models.allowance import possible
+from apikeys.unicode_text import is_visible, without_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,8 +84,10 @@ def key_of(row: Row) -> Key:
 
 def key_of_old(old: OldKey) -> Key:
     """Returns an unsaved key that goes on working with the predecessor's secret."""
-    label = "".join(letter for letter in old.label if letter.isprintable())[:LABEL_LENGTH].strip()
-    key = Key(label=label or "Imported key", enabled=old.good, created=old.created or timezone.now())
+    label = without_forbidden(old.label)[:LABEL_LENGTH].strip()
+    key = Key(
+        label=label if is_visible(label) else "Imported key", enabled=old.good, created=old.created or timezone.now()
+    )
     keep(key, old.text)
     check(key)
     return key

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.contrib.auth import get_user_model
 
 from apikeys.models import Allowance, Key
+from apikeys.unicode_text import NOT_A_TEAM_NAME, is_team_name
 
 TEAM_LENGTH = 100
 # A list to choose from that is longer than this helps nobody.
@@ -50,8 +51,10 @@ def whose(text: str) -> Whose:
     kind, _, name = text.partition(":")
     name = name.strip()
     if kind == Allowance.Kind.TEAM and name:
-        if not name.isprintable() or len(name) > TEAM_LENGTH:
-            raise Nobody(f"A team's name is one line of up to {TEAM_LENGTH} visible characters.")
+        if len(name) > TEAM_LENGTH:
+            raise Nobody(f"A team's name has up to {TEAM_LENGTH} characters.")
+        if not is_team_name(name):
+            raise Nobody(NOT_A_TEAM_NAME)
         return Whose(kind, name, name)
     if kind == Allowance.Kind.OWNER and name:
         user = get_user_model().objects.filter(username=name).first()

@@ -11,6 +11,9 @@ OPTION = "num_predict"
 # The names that caps have in all dialects, and in what may stand in an Ollama's place.
 NAMES = (OPTION, "n_predict", "max_tokens", "max_completion_tokens", "max_output_tokens")
 
+# Ollama makes an int of the cap; what does not fit is no cap.
+MOST = 2**63 - 1
+
 
 @cache
 def foreign(field: str) -> tuple[str, ...]:
@@ -19,12 +22,12 @@ def foreign(field: str) -> tuple[str, ...]:
 
 
 def cap_of(payload: dict[str, Any], field: str | None) -> int | None:
-    """Returns the cap that a request asks for, None where it asks for none (or, as Ollama puts it, for a negative)."""
+    """Returns the cap that a request asks for; None where it asks for none, a negative one or one beyond all bounds."""
     holder = payload.get("options") if field == OPTION else payload
     asked = holder.get(field) if isinstance(holder, dict) and field is not None else None
     if isinstance(asked, bool) or not isinstance(asked, int | float):
         return None
-    return int(asked) if asked >= 1 else None
+    return int(asked) if 1 <= asked <= MOST else None
 
 
 def set_cap(payload: dict[str, Any], field: str, tokens: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from proxy import strictjson
+from gateway import strictjson
 from proxy.attribution import remove_attribution
 from proxy.caps import cap_of, foreign
 from proxy.clamps import Clamps, drop, seconds_of

@@ -18,6 +18,9 @@ TYPE_NAMES = {
     float: "a number",
 }
 
+# Ollama decodes the numbers that we rely on into Go's int.
+LARGEST_INT = 2**63 - 1
+
 Types = dict[str, tuple[type, ...]]
 
 
@@ -52,6 +55,8 @@ class Shape:
                 continue
             if not isinstance(value, types) or (types == (int,) and isinstance(value, bool)):
                 raise BadBody(f"{name!r} must be {' or '.join(TYPE_NAMES[kind] for kind in types)}.")
+            if isinstance(value, int) and abs(value) > LARGEST_INT:
+                raise BadBody(f"{name!r} is out of range: it must fit 64 bits.")
         for name in self.required:
             if payload.get(name) is None:
                 raise BadBody(f"{name!r} is missing: the request needs it.")

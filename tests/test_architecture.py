@@ -14,7 +14,7 @@ OURS = ("gateway", "apikeys", "proxy", "usage", "engine", "benchmarks", "tests")
 
 # What each app may import of the others: whole apps, or single modules.
 ALLOWED = {
-    "apikeys": ("gateway.rest",),
+    "apikeys": ("gateway.rest", "gateway.strictjson"),
     "usage": ("apikeys", "gateway.rest"),
     "proxy": (
         "apikeys",
@@ -27,6 +27,7 @@ ALLOWED = {
         "usage.metrics",
         "gateway.rest",
         "gateway.request",
+        "gateway.strictjson",
         "gateway.__version__",
     ),
     "engine": (),
@@ -37,6 +38,7 @@ ALLOWED = {
 LEAVES = {
     "gateway.rest": (),
     "gateway.request": (),
+    "gateway.strictjson": (),
     "gateway.values": (),
     "gateway.complaints": (),
     "gateway.secretfiles": ("gateway.complaints",),
@@ -57,9 +59,10 @@ PURE = (
     "apikeys.keys",
     "apikeys.keyring",
     "apikeys.principal",
+    "apikeys.unicode_text",
     "proxy.dialects.frames",
     "proxy.names",
-    "proxy.strictjson",
+    "gateway.strictjson",
     "usage.ledger",
     "usage.counters",
     "usage.holding",

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from apikeys.unicode_text import is_line
+
 # A spreadsheet takes a cell that begins with one of these for a formula.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -49,4 +51,4 @@ def cell(value: Any) -> str:
         case int():
             return f"{value:,}"
     text = str(value)
-    return text if text.isprintable() else ascii(text)
+    return text if is_line(text) else ascii(text)

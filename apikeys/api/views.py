@@ -21,6 +21,7 @@ from apikeys.description import described
 from apikeys.models import Allowance, Key, RevocationIsFinal
 from apikeys.permissions import HasAPIKey, permit
 from apikeys.refusals import KeysUnknown, ScopeLacking
+from gateway import strictjson
 from gateway.rest import AsyncAPIView, Refusal
 
 if TYPE_CHECKING:
@@ -232,11 +233,11 @@ def page(request: HttpRequest, principal: Principal) -> HttpResponse:
 
 
 def body(request: HttpRequest) -> Any:
-    """Returns the request's body; raises Refusal where it is no JSON."""
+    """Returns the request's body; raises Refusal where it is no JSON that everyone reads alike."""
     try:
-        return orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        raise Refusal(400, "The body is not valid JSON.") from None
+        return strictjson.parse(request.body)
+    except strictjson.JSONFault as fault:
+        raise Refusal(400, f"The body is not valid JSON: {fault}.") from None
 
 
 def json(content: object, status: int = 200) -> HttpResponse:

@@ -17,6 +17,7 @@ from apikeys.models import changes
 from apikeys.models.allowance import Allowance
 from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal
 from apikeys.models.revision import KeyRevision
+from apikeys.unicode_text import NOT_A_TEAM_NAME, is_line, is_team_name, is_text, is_visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +27,17 @@ GRACE = timedelta(days=1)
 
 
 def one_printable_line(value: str) -> None:
-    """Refuses control characters: a label appears in logs and on terminals."""
-    if not value.isprintable() or not value.strip():
-        raise ValidationError("A label is one line of visible characters.")
+    """Refuses what is no label: it appears in logs and on terminals."""
+    if not is_line(value) or not is_visible(value):
+        raise ValidationError(
+            "A label is one line of visible characters, without control characters or bidirectional overrides."
+        )
 
 
 def printable(value: str) -> None:
-    """Refuses control characters, likewise."""
-    if not value.isprintable():
-        raise ValidationError("A team's name has visible characters alone.")
+    """Refuses what is no team's name; it may be empty."""
+    if not is_team_name(value):
+        raise ValidationError(NOT_A_TEAM_NAME)
 
 
 class Key(db.Model):
@@ -204,8 +207,8 @@ class Key(db.Model):
         for name in ("scopes", "models", "routes", "addresses"):
             setattr(self, name, lists.joined(getattr(self, name)))
         self.team = self.team.strip()
-        if not lists.storable(self.note):
-            raise ValidationError({"note": "A note holds no NUL and no half of a surrogate pair."})
+        if not is_text(self.note):
+            raise ValidationError({"note": "A note holds no control characters and no bidirectional overrides."})
         if self._state.adding and self.state is Key.State.EXPIRED and not self.may_be_expired:
             raise ValidationError({"expires": "This moment has passed: choose one in the future, or none."})
 

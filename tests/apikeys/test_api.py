@@ -75,6 +75,37 @@ def test_a_key_is_issued_shown_changed_rotated_and_revoked(manager: Keys, gatewa
     assert manager.one("POST", issued, "/rotate").status_code == 409
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"label":"a","label":"b"}',
+        b'{"label":"a","scopes":["inference"],"scopes":["inference","keys"]}',
+        b'{"label":"a","limits":{"tokens_per_day":1,"tokens_per_day":100}}',
+        b'{"label":"a","\\u006cabel":"b"}',
+        b'{"label":"a"} {"label":"b"}',
+    ],
+)
+def test_a_body_that_can_be_read_in_two_ways_is_refused(manager: Keys, body: bytes) -> None:
+    some = manager.issue()
+    before = [key["id"] for key in manager("GET").json()["keys"]]
+    issued = manager("POST", content=body)
+    assert (issued.status_code, issued.json()["error"]) == (400, "bad_request"), issued.text
+    assert "stands twice" in issued.text or "Extra data" in issued.text
+    assert [key["id"] for key in manager("GET").json()["keys"]] == before
+    assert manager("PATCH", f"/api/v1/keys/{some['id']}", content=body).status_code == 400
+    assert manager("POST", f"/api/v1/keys/{some['id']}/rotate", content=b'{"grace":0,"grace":9}').status_code == 400
+    assert manager("PATCH", "/api/v1/limits/team:a", content=b'{"concurrency":1,"concurrency":2}').status_code == 400
+
+
+def test_a_label_is_what_it_was_given_as(manager: Keys, gateway: GatewayServer) -> None:
+    issued = manager.issue(label="👩\u200d💻 山田\u3000太郎", team="می\u200cشد")
+    assert (issued["label"], issued["team"]) == ("👩\u200d💻 山田\u3000太郎", "می\u200cشد")
+    assert "👩\u200d💻 山田\u3000太郎" in gateway.manage("listapikeys").stdout
+    assert manager("POST", json={"label": "a\u202eb"}).status_code == 400
+    assert manager.issue(label="caf")["label"] == "caf"
+    assert manager("POST", content=b'{"label":"caf\xe9"}').json()["label"] == "caf\ufffd"
+
+
 def test_a_secret_is_in_the_answer_that_issues_it_and_in_no_other(manager: Keys) -> None:
     issued = manager.issue()
     answer = manager("GET")

@@ -14,6 +14,18 @@ from django.utils import timezone
 
 from apikeys import keys
 from apikeys.models import Key, KeyIsKept, KeyRevision, RevocationIsFinal
+from apikeys.whose import Nobody, whose
+
+# Controls, line breaks, and what shows text in another order than it has.
+DECEIVING = [
+    *("two\nlines", "bell\a", "\x1b[31mred", "\x9bcsi", "del\x7f", "a\u2028b", "a\u2029b", "a\x00b", "a\ud800b"),
+    *("a\u202eb", "a\u202ab", "a\u2066b", "a\u2069b"),
+]
+EVERY_SCRIPT = [
+    *("\U0001f469\u200d\U0001f4bb Ana", "❤\ufe0f", "\U0001f3f4\U000e0067\U000e0062\U000e007f", "می\u200cشد"),
+    *("क्\u200dष", "山田\u3000太郎", "\u200fשלם\u200e x", "葛\U000e0100", "na\u00a0me", "co\u00adop"),
+    *("\U0001fae9 new", "ไทย", "e\u0301"),
+]
 
 pytestmark = pytest.mark.django_db
 
@@ -36,11 +48,34 @@ def test_no_column_holds_the_secret() -> None:
     assert Key.objects.get(pk=key.pk).secret == ""
 
 
-@pytest.mark.parametrize("label", ["", "   ", "x" * 101, "two\nlines", "bell\a", "\x1b[31mred"])
-def test_a_label_is_one_short_printable_line(label: str) -> None:
+UNSEEN = ["\u200d", "\ufe0f", "\u3164", "\u2800", "\u3000 \u200b"]
+
+
+@pytest.mark.parametrize("label", ["", "   ", "x" * 101, *DECEIVING, *UNSEEN])
+def test_a_label_is_one_short_visible_line(label: str) -> None:
     with pytest.raises(ValidationError):
         Key.objects.issue(label=label)
     assert not Key.objects.exists()
+
+
+@pytest.mark.parametrize("text", DECEIVING)
+def test_neither_team_nor_note_steers_a_terminal_or_turns_text_around(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Key.objects.issue(label="Ana", team=text)
+    if "\n" not in text:
+        with pytest.raises(ValidationError):
+            Key.objects.issue(label="Ana", note=text)
+    with pytest.raises(Nobody):
+        whose(f"team:{text}x")
+    assert not Key.objects.exists()
+
+
+@pytest.mark.parametrize("text", EVERY_SCRIPT)
+def test_labels_teams_and_notes_take_every_script_and_emoji(text: str) -> None:
+    key, _ = Key.objects.issue(label=text, team=text, note=f"{text}\n\t{text}")
+    stored = Key.objects.get(pk=key.pk)
+    assert (stored.label, stored.team, stored.note) == (text, text, f"{text}\n\t{text}")
+    assert whose(f"team:{text}").name == text
 
 
 def test_a_label_may_be_in_any_script() -> None:

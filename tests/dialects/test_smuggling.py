@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.stub import gojson, names
 from benchmarks.stub_client import Recorded
-from proxy import strictjson
+from gateway import strictjson
 from tests.dialects.front import BODIES, DIGEST, MANAGE_BODIES, House, name_of, upstream_path
 from tests.proxy.wire import Client
 
