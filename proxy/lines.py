@@ -8,6 +8,8 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from proxy.speed import speeds
+
 if TYPE_CHECKING:
     from proxy.admission import Admission
     from proxy.call import Call
@@ -35,14 +37,16 @@ def who(call: Call, admission: Admission) -> Line:
 
 
 def admitted_line(call: Call, admission: Admission) -> Line:
-    """Returns the line of a call that begins."""
+    """Returns the line of a call that begins, with all that tells what it can have cost if this process dies."""
     reservation, facts = admission.reservation, call.facts
-    estimate = facts.prompt_estimate if facts else 0
     return {
         "event": "admitted",
         **who(call, admission),
-        "prompt_estimate": estimate,
-        "reserved": reservation.tokens if reservation is not None else estimate,
+        "prompt_estimate": facts.prompt_estimate if facts else 0,
+        "reserved": reservation.tokens if reservation is not None else None,
+        "reservation": reservation.id if reservation is not None else "",
+        "cap": admission.most,
+        "rate": speeds.rate(facts.canonical if facts else ""),
     }
 
 

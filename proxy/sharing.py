@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from proxy.admission import Entrance
 from proxy.exceptions import Full, LimitsUnavailable, OverLimit
+from proxy.speed import speeds
 from usage.dimensions import CONCURRENCY, Allowance
 from usage.ledger import Exhausted, Unavailable
 
@@ -41,7 +42,11 @@ class SharedDoor(Entrance["SharedLedger"]):
         """Reserves in the shared ledger; raises OverLimit and LimitsUnavailable."""
         try:
             reservation = await self.ledger.reserve(
-                allowances, asked.prompt_estimate, asked.cap, metered=asked.streamed
+                allowances,
+                asked.prompt_estimate,
+                asked.cap,
+                metered=asked.streamed,
+                rate=speeds.rate(asked.canonical),
             )
         except Exhausted as exhausted:
             raise OverLimit(exhausted) from None

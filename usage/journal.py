@@ -92,15 +92,18 @@ class Journal:
             if line["event"] != "admitted":
                 self._left_out.discard(call)
             return False
-        try:
-            self._write(orjson.dumps(line) + b"\n")
-            if self.size > self.segment_bytes:
-                self.rotate()
-        except OSError:
-            self.broken = True
-            return False
-        self.broken = False
-        return True
+        return self._append(line)
+
+    def extend(self, call: str, reserved: int) -> None:
+        """Writes that an open call has reserved more: so many tokens in all.
+
+        While the journal is full this is kept in memory alone; the next segment begins with it.
+        """
+        line = self.open_calls.get(call)
+        if line is not None:
+            line = self.open_calls[call] = {**line, "reserved": reserved}
+            if not self.is_full() and len(self._backlog) <= MAX_BACKLOG:
+                self._append({**line, "again": True})
 
     def close(self) -> None:
         """Closes the segment and frees the lock; what is on disk stays for whoever comes next."""
@@ -120,6 +123,17 @@ class Journal:
         else:
             self.broken = False
         return not self.broken
+
+    def _append(self, line: dict[str, Any]) -> bool:
+        try:
+            self._write(orjson.dumps(line) + b"\n")
+            if self.size > self.segment_bytes:
+                self.rotate()
+        except OSError:
+            self.broken = True
+            return False
+        self.broken = False
+        return True
 
     def _write(self, data: bytes) -> None:
         if not self._backlog:

@@ -10,8 +10,8 @@ from time import monotonic
 from django.db import connection
 
 from usage.depth import Depth, Waiting
-from usage.replay import Replay
-from usage.segments import by_writer
+from usage.replay import OnDeath, Replay
+from usage.segments import beat, by_writer
 
 TICK = 0.5
 DRAIN_SECONDS = 10.0
@@ -41,6 +41,15 @@ class Keeper:
         """Tells whether the journal has reached its bound; measured twice a second."""
         return self.depth.bytes >= self.max_bytes
 
+    @property
+    def on_death(self) -> OnDeath:
+        """Who hears what the calls of a dead writer cost."""
+        return self._replay.on_death
+
+    @on_death.setter
+    def on_death(self, listener: OnDeath) -> None:
+        self._replay.on_death = listener
+
     def catch_up(self) -> None:
         """Applies what dead processes left, in the caller's thread; raises the database's errors."""
         self._replay.run("")
@@ -49,6 +58,7 @@ class Keeper:
     def start(self, writer: str) -> None:
         """Begins to apply what `writer`, this process's journal, writes, and what others left."""
         self._own = writer
+        beat(self.folder, writer)
         self._stopping.clear()
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._keep, name="usage-keeper", daemon=True)
@@ -68,6 +78,7 @@ class Keeper:
             options = {**connection.settings_dict["OPTIONS"], "timeout": LOCK_SECONDS}
             connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
         while not self._stopping.wait(TICK):
+            beat(self.folder, self._own)
             self._attempt()
         self._own = ""  # closed, it is one of those that are left
         self._attempt()

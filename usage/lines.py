@@ -19,6 +19,8 @@ MOST = 2**53  # more tokens, nanoseconds or seconds than any call can have
 LATEST = 32_503_680_000.0  # the year 3000
 BEGINNING = b'{"event":'
 ADMITS = b'{"event":"admitted",'
+# Tokens a second, for calls of servers that did not write down how fast their models are.
+UNKNOWN_RATE = 20.0
 LOST = "lost"  # how a call ended whose process died before it did
 
 
@@ -58,10 +60,20 @@ class Record(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """A call that began, and the record that it leaves if its end is never heard of."""
+    """A call that began, and the record that it leaves if its end is never heard of: at most what it had reserved."""
 
     call: str
     lost: Record
+    rate: float  # tokens of output a second
+    reservation: str  # its id in the ledger that several processes share, "" for none
+
+    def lost_at(self, moment: float) -> Record:
+        """Returns the record that it leaves where its process was last alive at a moment (epoch seconds).
+
+        More than its model writes in that time can't have been written, and no more than was reserved.
+        """
+        possible = int(self.rate * max(0.0, moment - self.lost.at))
+        return self.lost._replace(completion_tokens=min(self.lost.completion_tokens, possible))
 
 
 def read(line: bytes) -> Admitted | Record | None:
@@ -78,11 +90,28 @@ def read(line: bytes) -> Admitted | Record | None:
         case "ended":
             return record(said)
         case "admitted":
-            estimate = whole(said.get("prompt_estimate"))
-            rest = max(0, whole(said.get("reserved")) - estimate)
-            lost = {**said, "ended": LOST, "prompt_tokens": estimate, "completion_tokens": rest, "estimated": True}
-            return Admitted(text(said.get("call"), ID), record(lost))
+            return admitted(said)
     return None
+
+
+def admitted(said: dict[str, Any]) -> Admitted:
+    """Returns what a line says of a call that began."""
+    estimate, reserved, cap = (
+        whole(said.get("prompt_estimate")),
+        possible(said.get("reserved")),
+        possible(said.get("cap")),
+    )
+    # A call that no limit applies to has reserved nothing, and may write what its cap allows.
+    rest = MOST if reserved is None else max(0, reserved - estimate)
+    most = rest if cap is None else min(rest, cap)
+    lost = {**said, "ended": LOST, "prompt_tokens": estimate, "completion_tokens": most, "estimated": True}
+    rate = seconds(said.get("rate"))
+    return Admitted(
+        text(said.get("call"), ID),
+        record(lost),
+        UNKNOWN_RATE if rate is None else rate,
+        text(said.get("reservation"), ID),
+    )
 
 
 def only_admits(line: bytes) -> bool:

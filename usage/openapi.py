@@ -26,7 +26,7 @@ WORDS = {
     "failed": "Calls on which Ollama or the gateway failed",
     "left": "Calls whose client went away",
     "cut": "Calls that the gateway ended: a time-out, a limit, a revoked key",
-    "lost": "Calls that ended with their server; charged as reserved",
+    "lost": "Calls that ended with their server; charged what they can have written",
     "cached_tokens": "Prompt tokens that Ollama took from its cache; they are among prompt_tokens",
     "estimated_tokens": "Tokens that are an estimate, since Ollama did not come to count them",
     "gpu_seconds": "Time that Ollama spent on loading the model, reading prompts and writing answers",

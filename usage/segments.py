@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import time
 
 is_segment = re.compile(r"([0-9a-f]{16})-(\d{6,})\.jsonl").fullmatch
 # Read at once, in bytes: what is held does not depend on how much there is.
@@ -76,6 +77,22 @@ def lines_between(path: Path, start: int, end: int) -> Iterator[bytes]:
                 raise OSError(f"{path.name} is shorter than it was")
             start += len(line)
             yield line
+
+
+def beat(folder: Path, writer: str) -> None:
+    """Notes that a writer is alive now: its lock's time says so when it is dead."""
+    now = time()
+    with suppress(OSError):
+        os.utime(folder / f"{writer}.lock", (now, now))
+
+
+def last_sign(folder: Path, writer: str, paths: Iterable[Path]) -> float:
+    """Returns when a writer was last known to be alive, in epoch seconds: by its lock, or by what it wrote last."""
+    times = [0.0]
+    for path in (folder / f"{writer}.lock", *paths):
+        with suppress(FileNotFoundError):
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def size(path: Path) -> int:

@@ -152,7 +152,7 @@ def test_what_a_killed_process_held_is_free_after_its_lease(make_gateways: MakeG
     wait_until(lambda: generate(lives).status_code == 200, 30)
 
     def is_the_same() -> bool:
-        """Tells whether the dead call is charged what it had reserved, here as in the account."""
+        """Tells whether the dead call is charged what it can have written, here as in the account."""
         said = httpx.get(f"{lives.url}/api/v1/usage", headers=lives.headers).json()
         (left,) = (one["left"] for one in said["limits"] if one["dimension"] == "tokens_per_day")
         total = said["total"]
@@ -160,6 +160,27 @@ def test_what_a_killed_process_held_is_free_after_its_lease(make_gateways: MakeG
 
     wait_until(is_the_same, 30)
     assert "A process was not heard of any more" in lives.log()
+
+
+def test_what_a_killed_process_is_charged_is_the_same_in_redis_and_in_the_account(
+    make_gateways: MakeGateways, stub: StubProcess
+) -> None:
+    dies, lives = make_gateways(2, DEFAULT_TOKENS_TOTAL=1_000_000)
+    assert generate(dies, stream=False).status_code == 200
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(generate, dies, "a b c [[hang=1]]", stream=False) for _ in range(8)]
+        stub.wait_for(lambda stub: sum(b"hang=1" in request.body for request in stub.requests()) == 8)
+        assert dies.process is not None
+        os.kill(dies.process.pid, signal.SIGKILL)
+        dies.process.wait()
+        assert all(isinstance(call.exception(), httpx.HTTPError) for call in calls)
+
+    def is_the_same() -> bool:
+        said = httpx.get(f"{lives.url}/api/v1/usage", headers=lives.headers).json()
+        (limit,), total = said["limits"], said["total"]
+        return bool(total["lost"] == 8 and 1_000_000 - limit["left"] == total["tokens"] < 10_000)
+
+    wait_until(is_the_same, 10, lives.log)
 
 
 def test_usage_is_what_all_have_used(make_gateways: MakeGateways) -> None:

@@ -150,3 +150,25 @@ def test_a_file_size_limit_is_survived(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
     kept = [json.loads(line)["call"] for path in tmp_path.glob("*.jsonl") for line in path.read_bytes().splitlines()]
     assert kept == [str(number) for number in range(50)]
+
+
+def test_what_an_open_call_reserves_later_is_written_too(journal: Journal) -> None:
+    journal.append(admitted("a"))
+    journal.extend("a", 300)
+    journal.extend("unknown", 300)
+    extended = {**admitted("a"), "reserved": 300, "again": True}
+    assert lines(journal) == [admitted("a"), extended]
+    journal.rotate()
+    assert lines(journal) == [extended]
+    journal.append(ended("a"))
+    journal.extend("a", 400)
+    assert lines(journal) == [extended, ended("a")]
+
+
+def test_while_the_journal_is_full_what_is_reserved_is_remembered(journal: Journal) -> None:
+    journal.append(admitted("a"))
+    journal.is_full = lambda: True
+    journal.extend("a", 300)
+    assert lines(journal) == [admitted("a")]
+    assert journal.append(ended("a")), "a call that runs has its last line"
+    assert journal.dropped == 0

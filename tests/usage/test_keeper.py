@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -111,3 +113,12 @@ def test_of_a_living_sibling_only_what_is_not_applied_counts(
     finally:
         sibling.die()
         its_keeper.stop()
+
+
+def test_a_living_writers_lock_tells_that_it_lives(writer: Writer, keeper: Keeper) -> None:
+    lock = writer.folder / f"{writer.name}.lock"
+    os.utime(lock, (1.0, 1.0))
+    keeper.start(writer.name)
+    for _ in range(2):
+        wait_until(lambda: time.time() - lock.stat().st_mtime < 60, 10)
+        os.utime(lock, (1.0, 1.0))

@@ -7,10 +7,15 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
+import httpx
 import pytest
 
+from benchmarks.stub_client import StubProcess
+from proxy.speed import DEFAULT_RATE
 from tests.harness import GatewayServer
+from tests.proxy.wire import Client
 from tests.usage.load import CLIENTS, Clients, assert_recorded
 
 TIMES = [3, pytest.param(20, marks=pytest.mark.long)]
@@ -58,3 +63,44 @@ def test_what_clients_saw_finished_before_a_stop_is_recorded_once_and_nothing_is
     account = assert_recorded(server, clients, cut_off=0)
     assert {record["ended"] for record in account.records} <= {"done", "cut", "left"}
     assert list(server.folder.glob("journal/*.jsonl")) == []
+
+
+def test_a_kill_charges_calls_in_flight_what_they_can_have_written(
+    stub: StubProcess, make_gateway: Callable[..., GatewayServer]
+) -> None:
+    server = make_gateway(DEFAULT_TOKENS_TOTAL=1_000_000)
+    body = {"model": "stub", "prompt": "a b c [[hang=1]]", "stream": False}
+    began = time.monotonic()
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(Client(server)).ask("/api/generate", body)
+        stub.wait_for(lambda stub: sum(b"hang=1" in request.body for request in stub.requests()) == 8)
+        kill(server)
+    lived = time.monotonic() - began
+    server.start()
+    answer = httpx.get(f"{server.url}/api/v1/usage", headers=server.headers, timeout=30).json()
+    total, (limit,) = answer["total"], answer["limits"]
+    assert total["lost"] == 8
+    assert total["prompt_tokens"] == 8 * 4
+    assert total["completion_tokens"] <= 8 * DEFAULT_RATE * (lived + 1)
+    assert limit["left"] == 1_000_000 - total["tokens"]
+
+
+def test_a_kill_charges_a_stream_no_more_than_it_had_reserved(
+    stub: StubProcess, make_gateway: Callable[..., GatewayServer]
+) -> None:
+    server = make_gateway(DEFAULT_TOKENS_TOTAL=1_000_000, RESERVE_STEP=10)
+    with Client(server) as client:
+        client.ask("/api/generate", {"model": "stub", "prompt": "a [[chunks=35 hang_after=35]]"})
+        assert client.head().status == 200
+        data = b""
+        for piece in client.chunks():
+            data += piece
+            if data.count(b"\n") == 35:
+                break
+        time.sleep(1)  # in which 35 tokens are possible
+        kill(server)
+    server.start()
+    total = httpx.get(f"{server.url}/api/v1/usage", headers=server.headers, timeout=30).json()["total"]
+    assert total["lost"] == 1
+    assert 10 < total["completion_tokens"] <= 40

@@ -84,3 +84,41 @@ def test_whatever_a_line_holds_its_record_fits_the_table(event: str, call: str, 
         else:
             assert value is None or 0 <= value < 2**64
     assert 0 <= record.at <= 32_503_680_000
+
+
+def lost_after(lived: float, **said: Any) -> int:
+    """The output that a call is charged whose process was last alive so many seconds after it began."""
+    found = read(line(admitted(**said)))
+    assert isinstance(found, Admitted)
+    return found.lost_at(NOON + lived).completion_tokens
+
+
+@pytest.mark.parametrize(
+    ("lived", "said", "charged"),
+    [
+        (2.0, {"reserved": 900_010, "rate": 30.0, "cap": 900_000}, 60),
+        (2.0, {"reserved": 110, "rate": 300.0, "cap": None}, 100),
+        (2.0, {"reserved": 900_010, "rate": 300.0, "cap": 24}, 24),
+        (2.0, {"reserved": None, "rate": 30.0, "cap": None}, 60),
+        (2.0, {"reserved": None, "rate": 30.0, "cap": 0}, 0),
+        (-5.0, {"reserved": 900_010, "rate": 30.0, "cap": None}, 0),
+        (2.0, {"reserved": 900_010}, 40),  # of a server that wrote no rates
+        (9e9, {"reserved": 900_010}, 900_000),
+        (2.0, {"reserved": 110, "rate": -1, "cap": -1}, 0),
+        (2.0, {"reserved": 110, "rate": "much", "cap": "much"}, 40),
+    ],
+)
+def test_a_lost_call_costs_no_more_than_it_can_have_written(lived: float, said: dict[str, Any], charged: int) -> None:
+    assert lost_after(lived, **said) == charged
+
+
+@given(
+    st.dictionaries(st.sampled_from(["reserved", "prompt_estimate", "rate", "cap", "reservation"]), anything),
+    st.floats(),
+)
+def test_whatever_a_line_says_of_a_lost_call_can_be_stored(said: dict[str, Any], moment: float) -> None:
+    found = read(line(admitted(**said)))
+    assert isinstance(found, Admitted)
+    assert 0 <= found.lost_at(NOON).completion_tokens <= 2**53
+    if moment == moment and abs(moment) < 1e15:  # noqa: PLR0124 -- not NaN
+        assert 0 <= found.lost_at(moment).completion_tokens <= 2**53

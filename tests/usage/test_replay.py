@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -248,3 +249,46 @@ def test_a_death_at_any_step_neither_loses_nor_doubles(
     assert sorted(stored()) == [call(number) for number in range(6)]
     assert UsageRecord.objects.get(ended="lost").call == call(4)
     assert writer.files() == []
+
+
+def last_alive(writer: Writer, at: float) -> None:
+    """Makes a writer one that was last heard of then."""
+    for path in writer.folder.iterdir():
+        os.utime(path, (at, at))
+
+
+def test_a_lost_call_is_charged_what_it_can_have_written_while_its_server_lived(writer: Writer) -> None:
+    big = {"reserved": 250_010, "cap": 250_000, "rate": 30.0}
+    for number in range(8):
+        writer.write(admitted(call(number), **big))
+    writer.write(
+        admitted(call(9), reserved=25, rate=30.0), {**admitted(call(9), reserved=60, rate=30.0), "again": True}
+    )
+    writer.die()
+    last_alive(writer, NOON + 2.5)
+    Replay(writer.folder).run("")
+    rows = UsageRecord.objects.order_by("call").values_list("prompt_tokens", "completion_tokens", "ended", "estimated")
+    assert list(rows) == [(10, 75, "lost", True)] * 8 + [(10, 50, "lost", True)]
+
+
+def test_the_lock_tells_how_long_a_server_lived_that_had_nothing_to_write(writer: Writer) -> None:
+    writer.write(admitted(reserved=1000, rate=10.0))
+    writer.die()
+    last_alive(writer, NOON)
+    os.utime(writer.folder / f"{writer.name}.lock", (NOON + 6, NOON + 6))
+    Replay(writer.folder).run("")
+    assert UsageRecord.objects.get().completion_tokens == 60
+
+
+def test_what_the_calls_of_a_dead_writer_cost_is_told_by_their_reservations(writer: Writer) -> None:
+    told: list[tuple[str, dict[str, int]]] = []
+    bring = Replay(writer.folder)
+    bring.on_death = lambda name, costs: told.append((name, costs))
+    writer.write(admitted(call(1), reservation="1"), admitted(call(2), reservation="2"), admitted(call(3)))
+    writer.write(ended(call(1)), ended(call(3)))
+    bring.run(writer.name)
+    assert told == []
+    writer.die()
+    last_alive(writer, NOON + 1)
+    bring.run("")
+    assert told == [(writer.name, {"1": 30, "2": 30})]

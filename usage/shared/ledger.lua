@@ -256,15 +256,37 @@ local function rooms(held)
 end
 
 -- A call that runs: what is reserved for its prompt and its output, what of that its rates know (-1 where they are not
--- to be told its end), since when it runs, and its allowances.
-local function keep(call, prompt, output, rated, since, held)
+-- to be told its end), since when it runs, its allowances, and more facts by name: `rate`, the tokens a second that it
+-- can write, and `charged`, what it was charged when its process was not heard of any more.  Those stand among the
+-- allowances, without a subject, where an older version of this script does not mind them.
+local function keep(key, call, prompt, output, rated, since, held, facts)
+  local all = {}
+  for index, one in ipairs(held) do
+    all[index] = one
+  end
+  for name, value in pairs(facts) do
+    all[#all + 1] = {'', name, value}
+  end
   local numbers = string.format('%d %d %d %.17g ', prompt, output, rated, since)
-  redis.call('HSET', calls, call, numbers .. cjson.encode(held))
+  redis.call('HSET', key, call, numbers .. cjson.encode(all))
 end
 
 local function kept(text)
-  local prompt, output, rated, since, held = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
-  return tonumber(prompt), tonumber(output), tonumber(rated), tonumber(since), cjson.decode(held)
+  local prompt, output, rated, since, all = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
+  local held, facts = {}, {}
+  for _, one in ipairs(cjson.decode(all)) do
+    if one[1] == '' then
+      facts[one[2]] = one[3]
+    else
+      held[#held + 1] = one
+    end
+  end
+  return tonumber(prompt), tonumber(output), tonumber(rated), tonumber(since), held, facts
+end
+
+-- JSON's null is no number.
+local function facts_of(rate)
+  return {rate = type(rate) == 'number' and rate or nil}
 end
 
 local function ceiling_of(held)
@@ -304,7 +326,7 @@ end
 
 local operations = {}
 
-function operations.reserve(call, prompt, cap, metered, held)
+function operations.reserve(call, prompt, cap, metered, held, rate)
   cap = math.min(cap < 0 and math.huge or cap, ceiling_of(held))
   local least = prompt + (cap == 0 and 0 or 1)
   local output
@@ -331,7 +353,7 @@ function operations.reserve(call, prompt, cap, metered, held)
       minute_take((minute('requests', one)), now)
     end
   end
-  keep(call, prompt, output, rated, now, held)
+  keep(calls, call, prompt, output, rated, now, held, facts_of(rate))
   return {1, output, finite(cap), rooms(held)}
 end
 
@@ -341,22 +363,22 @@ function operations.extend(call)
   if not text then
     return 0
   end
-  local prompt, output, rated, since, held = kept(text)
+  local prompt, output, rated, since, held, facts = kept(text)
   local more = math.min(message.step, least_left(held), ceiling_of(held) + message.step - output)
   if more <= 0 then
     return 0
   end
   promise(held, more, more)
-  keep(call, prompt, output + more, rated < 0 and rated or rated + more, since, held)
+  keep(calls, call, prompt, output + more, rated < 0 and rated or rated + more, since, held, facts)
   return more
 end
 
--- What the call cost in truth; `held` is for a call that is not known here, since the memory of it was lost.
-function operations.settle(call, tokens, held)
-  local text, reserved, rated, since = redis.call('HGET', calls, call), 0, -1, now
+-- What a call of a process cost in truth; `held` is for one that is not known here, since the memory of it was lost.
+local function settle(key, call, tokens, held)
+  local text, reserved, rated, since = redis.call('HGET', key, call), 0, -1, now
   if text then
     local prompt, output
-    redis.call('HDEL', calls, call)
+    redis.call('HDEL', key, call)
     prompt, output, rated, since, held = kept(text)
     reserved = prompt + output
     run(held, -1)
@@ -376,8 +398,12 @@ function operations.settle(call, tokens, held)
   return 1
 end
 
+function operations.settle(call, tokens, held)
+  return settle(calls, call, tokens, held)
+end
+
 -- Counts a call that runs already, since so many seconds.
-function operations.adopt(call, prompt, output, ago, held)
+function operations.adopt(call, prompt, output, ago, held, rate)
   for _, one in ipairs(held) do
     if BUDGETS[one[2]] then
       charge(one, 0, prompt + output)
@@ -386,7 +412,7 @@ function operations.adopt(call, prompt, output, ago, held)
     end
   end
   run(held, 1)
-  keep(call, prompt, output, -1, now - ago, held)
+  keep(calls, call, prompt, output, -1, now - ago, held, facts_of(rate))
   return 1
 end
 
@@ -403,19 +429,27 @@ end
 local function each_call(key, visit)
   local fields = redis.call('HGETALL', key)
   for index = 2, #fields, 2 do
-    visit(kept(fields[index]))
+    visit(fields[index - 1], kept(fields[index]))
   end
   return #fields / 2
 end
 
--- A process that has not been heard of: its calls hold no place any more, and are charged what they had reserved.
+-- A process that has not been heard of: its calls hold no place any more, and are charged what they can have written up to
+-- its last message, and no more than they had reserved.
 local function bury(process)
   local theirs, lost = space .. 'calls:' .. process, space .. 'lost:' .. process
-  local count = each_call(theirs, function(prompt, output, _, _, held)
+  local heard = tonumber(redis.call('ZSCORE', leases, process)) - message.lease
+  local count = each_call(theirs, function(call, prompt, output, rated, since, held, facts)
+    local written = output
+    if facts.rate then
+      written = math.min(output, math.floor(facts.rate * math.max(0, heard - since)))
+    end
+    facts.charged = prompt + written
+    keep(theirs, call, prompt, output, rated, since, held, facts)
     run(held, -1)
     for _, one in ipairs(held) do
       if BUDGETS[one[2]] then
-        charge(one, prompt + output, -prompt - output)
+        charge(one, facts.charged, -prompt - output)
       end
     end
   end)
@@ -430,11 +464,14 @@ end
 -- It was only slow: its calls run on.
 local function revive()
   local lost = space .. 'lost:' .. me
-  local count = each_call(lost, function(prompt, output, _, _, held)
+  local count = each_call(lost, function(call, prompt, output, rated, since, held, facts)
+    local charged = facts.charged or prompt + output
+    facts.charged = nil
+    keep(lost, call, prompt, output, rated, since, held, facts)
     run(held, 1)
     for _, one in ipairs(held) do
       if BUDGETS[one[2]] then
-        charge(one, -prompt - output, prompt + output)
+        charge(one, -charged, prompt + output)
       end
     end
   end)
@@ -442,6 +479,36 @@ local function revive()
     redis.call('PERSIST', lost)
     redis.call('RENAME', lost, calls)
   end
+end
+
+-- What the account knows of a process that is dead: what its calls cost, whether they had ended or not.  A call that it
+-- does not know, though it knows of earlier ones alone, was never sent on.
+function operations.gone(process, costs, newest)
+  local theirs, lost, known = space .. 'calls:' .. process, space .. 'lost:' .. process, {}
+  for _, cost in ipairs(costs) do
+    known[cost[1]] = cost[2]
+  end
+  local function cost_of(call, reserved)
+    return known[call] or (reserved > 0 and (tonumber(call, 16) or 0) > newest and 0 or nil)
+  end
+  each_call(theirs, function(call, prompt, output, _, _, held)
+    local tokens = cost_of(call, prompt + output)
+    if tokens then
+      settle(theirs, call, tokens, held)
+    end
+  end)
+  each_call(lost, function(call, prompt, output, _, _, held, facts)
+    local tokens = cost_of(call, prompt + output)
+    if tokens then
+      redis.call('HDEL', lost, call)
+      for _, one in ipairs(held) do
+        if BUDGETS[one[2]] then
+          charge(one, tokens - (facts.charged or prompt + output), 0)
+        end
+      end
+    end
+  end)
+  return 1
 end
 
 if not redis.call('ZSCORE', leases, me) then

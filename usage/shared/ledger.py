@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 from contextlib import suppress
 from itertools import count
 from time import monotonic
@@ -23,6 +25,12 @@ MOST_HEARD = 20_000
 # Without any grace an answer still has the time to come, in seconds.
 LEAST_PATIENCE = 0.25
 DRAIN_SECONDS = 3.0
+
+# What a dead process has said of its ends may not have come here; older ends than so many have.
+MOST_COSTS = 5000
+is_id = re.compile(r"[0-9a-f]{1,12}").fullmatch
+
+log = logging.getLogger("gateway.limits")
 
 Heard = dict[tuple[str, str], tuple[int, float]]
 
@@ -56,11 +64,18 @@ class SharedLedger:
         await self.messages.stop(DRAIN_SECONDS)
 
     async def reserve(
-        self, allowances: Iterable[Allowance], prompt: int, cap: int | None, *, metered: bool = True
+        self,
+        allowances: Iterable[Allowance],
+        prompt: int,
+        cap: int | None,
+        *,
+        metered: bool = True,
+        rate: float | None = None,
     ) -> SharedReservation:
         """Takes what one call needs, or raises Exhausted and takes nothing; raises Unavailable.
 
-        The arguments are those of Ledger.reserve.
+        The arguments are those of Ledger.reserve, and how many tokens a second the call can write, None for any number:
+        if this process is not heard of any more, no more than that is charged for the time that it was.
         """
         held = tuple(allowances)
         written = [list(one) for one in held]
@@ -70,11 +85,11 @@ class SharedLedger:
             self.messages.put("settle", call, 0, written)
 
         asked = -1 if cap is None else cap
-        said = await self.messages.ask("reserve", call, prompt, asked, metered, written, late=give_back)
+        said = await self.messages.ask("reserve", call, prompt, asked, metered, written, rate, late=give_back)
         match said:
             case [1, int(output), int(most), rooms]:
                 self.hear(held, rooms)
-                reservation = SharedReservation(self, call, held, prompt, output, None if most < 0 else most)
+                reservation = SharedReservation(self, call, held, prompt, output, None if most < 0 else most, rate)
                 self.running[call] = reservation
                 return reservation
             case [0, int(which), int() | float() as wait, spent, rooms] if which < len(held):
@@ -85,7 +100,7 @@ class SharedLedger:
     def adopt(self, held: tuple[Allowance, ...]) -> SharedReservation:
         """Counts a call that runs already, whether there is room for it or not."""
         call = f"{next(self._calls):x}"
-        reservation = self.running[call] = SharedReservation(self, call, held, 0, 0, None)
+        reservation = self.running[call] = SharedReservation(self, call, held, 0, 0, None, None)
         self.messages.put(*reservation.adopting())
         return reservation
 
@@ -127,6 +142,15 @@ class SharedLedger:
                 left, whole_at = self._heard[one[:2]]
                 self._heard[one[:2]] = max(0, left + tokens), whole_at
 
+    def bury(self, process: str, costs: dict[str, int]) -> None:
+        """Has the calls of a dead process charged what the account says that they cost, by their ids."""
+        newest = max((int(call, 16) for call in costs if is_id(call)), default=0)
+        if not newest:
+            return  # nothing that is counted here
+        log.warning("A process was not heard of any more: its calls are charged what the account says of them.")
+        told = [(call, tokens) for call, tokens in costs.items() if is_id(call)]
+        self.messages.put("gone", process, told[-MOST_COSTS:], newest)
+
     def adopted(self) -> Iterable[list[Any]]:
         """Returns the operations that count all calls that run at this moment."""
         return [reservation.adopting() for reservation in self.running.values()]
@@ -135,13 +159,21 @@ class SharedLedger:
 class SharedReservation:
     """What one call holds of its allowances until it is settled."""
 
-    __slots__ = ("call", "cap", "held", "ledger", "output", "prompt", "taken_at")
+    __slots__ = ("cap", "held", "id", "ledger", "output", "prompt", "rate", "taken_at")
 
     def __init__(  # noqa: PLR0913 -- made in one place
-        self, ledger: SharedLedger, call: str, held: tuple[Allowance, ...], prompt: int, output: int, cap: int | None
+        self,
+        ledger: SharedLedger,
+        call: str,
+        held: tuple[Allowance, ...],
+        prompt: int,
+        output: int,
+        cap: int | None,
+        rate: float | None,
     ) -> None:
         self.ledger = ledger
-        self.call = call
+        self.id = call
+        self.rate = rate
         self.held = held
         self.prompt = prompt
         self.output = output
@@ -156,12 +188,12 @@ class SharedReservation:
     def adopting(self) -> list[Any]:
         """Returns the operation that counts the call where it is not known."""
         held = [list(one) for one in self.held]
-        return ["adopt", self.call, self.prompt, self.output, monotonic() - self.taken_at, held]
+        return ["adopt", self.id, self.prompt, self.output, monotonic() - self.taken_at, held, self.rate]
 
     async def extend(self) -> bool:
         """Reserves another step of output; returns whether there was anything left to reserve, and a ledger to ask."""
         try:
-            more = await self.ledger.messages.ask("extend", self.call)
+            more = await self.ledger.messages.ask("extend", self.id)
         except Unavailable:
             return False
         if not isinstance(more, int) or more <= 0:
@@ -172,7 +204,7 @@ class SharedReservation:
     def settle(self, tokens: int) -> None:
         """Has it charged what the call really cost, once; never waits."""
         ledger = self.ledger
-        if ledger.running.pop(self.call, None) is None:
+        if ledger.running.pop(self.id, None) is None:
             return
         ledger.give_back(self.held, self.tokens - tokens)
-        ledger.messages.put("settle", self.call, tokens, [list(one) for one in self.held])
+        ledger.messages.put("settle", self.id, tokens, [list(one) for one in self.held])

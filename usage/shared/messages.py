@@ -78,7 +78,7 @@ class Messages:
             async with asyncio.timeout(seconds):
                 await self.ask("bye")
         except (TimeoutError, Unavailable):
-            log.warning("Redis could not be told how the last calls ended: it charges what they had reserved.")
+            log.warning("Redis could not be told how the last calls ended: it charges what they can have written.")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -203,7 +203,10 @@ class Messages:
             return
         self.living = max(1, int(said.get("living") or 1))
         if said.get("buried"):
-            log.warning("A process was not heard of any more: %d reservations are charged as they are.", said["buried"])
+            log.warning(
+                "A process was not heard of any more: %d reservations are charged what their calls can have written.",
+                said["buried"],
+            )
         for operation, answer in zip(operations, answers, strict=True):
             operation.answer(answer)
 
