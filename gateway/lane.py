@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
-from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpResponse
 
+from gateway.cors import CorsMiddleware
 from gateway.cycle import SHORTCUT, WHOLE
 from gateway.request import LaneRequest, client_of
 from gateway.requestid import request_id_of
@@ -123,7 +123,7 @@ class Sending:
         if isinstance(response, EventStream):
             self.stream = response
             outcome = self.call.outcome
-            await self.start(response)
+            await self.start(response, self.headers(response))
             if self.server_is_ours:
                 await self.send({"type": SHORTCUT, "relay": response.relay})
             async for frames in response:
@@ -143,8 +143,8 @@ class Sending:
             await self.send({"type": WHOLE, "status": response.status_code, "headers": head, "body": content})
             outcome.status = response.status_code
         else:
-            response.headers["Content-Length"] = str(len(content))
-            await self.start(response)
+            head = [*self.headers(response), (b"Content-Length", str(len(content)).encode())]
+            await self.start(response, head)
             await self.send({"type": "http.response.body", "body": content})
         outcome.sent_bytes = len(content)
         outcome.ended = outcome.ended or DONE
@@ -153,6 +153,7 @@ class Sending:
         """Returns a response's headers as ASGI has them."""
         # The mapping's own ways make a generator of each look, and an exception of what is not there.
         fields = response.headers._store  # noqa: SLF001 -- see above
+        fields.pop("content-length", None)  # the server writes it, or frames the answer otherwise
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields.values()]
         headers += limits_said(self.call)
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
@@ -161,9 +162,8 @@ class Sending:
             headers.append((b"Vary", b"origin"))
         return headers
 
-    async def start(self, response: HttpResponse | EventStream) -> None:
+    async def start(self, response: HttpResponse | EventStream, head: list[tuple[bytes, bytes]]) -> None:
         """Sends the head."""
-        head = self.headers(response)
         await self.send({"type": "http.response.start", "status": response.status_code, "headers": head})
         self.call.outcome.status = response.status_code
 

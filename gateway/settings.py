@@ -46,7 +46,7 @@ INSTALLED_APPS = [
 
 # People's pages only: the machine lane (gateway/lane.py) goes past all of these but CORS.
 MIDDLEWARE = [
-    "corsheaders.middleware.CorsMiddleware",
+    "gateway.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -149,10 +149,11 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
 # Keys travel in headers, never in cookies, so any origin may be let in. `*` would not cover Authorization.
-CORS_URLS_REGEX = r"^/(api/|v1/|health)"
+CORS_URLS_REGEX = r"^/(api/|v1/|health|$)"
 CORS_ALLOW_ALL_ORIGINS = ENV.CORS_ALLOWED_ORIGINS == ["*"]
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else ENV.CORS_ALLOWED_ORIGINS
 CORS_ALLOW_CREDENTIALS = False
+# Allowed whatever a preflight asks for; what it asks for beyond these is allowed too (gateway/cors.py).
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",

@@ -14,16 +14,22 @@ GENERATE = "/api/v1/generate"
 ORIGIN = "https://app.example"
 
 
-def preflight(server: GatewayServer, origin: str = ORIGIN, path: str = GENERATE) -> Answer:
+def preflight(
+    server: GatewayServer, origin: str = ORIGIN, path: str = GENERATE, wanted: str = "x-api-key", method: str = "POST"
+) -> Answer:
     return ask(
         server,
         path,
         method="OPTIONS",
         key=False,
         Origin=origin,
-        Access_Control_Request_Method="POST",
-        Access_Control_Request_Headers="x-api-key",
+        Access_Control_Request_Method=method,
+        Access_Control_Request_Headers=wanted,
     )
+
+
+def allowed(answer: Answer) -> set[str]:
+    return set(answer.headers["access-control-allow-headers"].split(", "))
 
 
 @pytest.mark.parametrize("path", [GENERATE, "/api/v1/chat", "/api/v1/completions"])
@@ -39,9 +45,55 @@ def test_a_preflight_needs_no_key(stub: StubProcess, gateway: GatewayServer, pat
 
 
 def test_the_headers_that_clients_send_are_enumerated(gateway: GatewayServer) -> None:
-    allowed = preflight(gateway).headers["access-control-allow-headers"].split(", ")
-    assert {"authorization", "content-type", "x-api-key", "x-request-id", "x-stainless-lang"} <= set(allowed)
-    assert "*" not in allowed
+    named = allowed(preflight(gateway))
+    assert {"authorization", "content-type", "x-api-key", "x-request-id", "x-stainless-lang"} <= named
+    assert "*" not in named
+
+
+# What SDKs in browsers send today, and what others may tomorrow.
+WANTED = [
+    "x-stainless-helper,anthropic-workspace-id,x-api-key",
+    "x-requested-with, openai-beta, x-stainless-poll-helper",
+    "X-Custom-Of-Mine,traceparent,baggage,sentry-trace",
+    "x-openwebui-user-id",
+]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize("path", [GENERATE, "/v1/messages", "/api/tags", "/", "/api/v1/usage", "/health", "/unknown"])
+def test_every_header_that_a_page_asks_for_is_allowed(gateway: GatewayServer, path: str, wanted: str) -> None:
+    answer = preflight(gateway, path=path, wanted=wanted)
+    assert answer.status == 200
+    names = {name.strip().lower() for name in wanted.split(",")}
+    assert names | {"authorization", "content-type", "x-api-key"} <= allowed(answer)
+    assert "access-control-request-headers" in answer.headers["vary"].lower()
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("wanted", ["a b", "é", "x:y", "(x)", "a" * 81, "*", "", ",,,", "x-ok\t, bad name"])
+def test_what_is_not_a_name_is_not_repeated(gateway: GatewayServer, wanted: str) -> None:
+    answer = preflight(gateway, wanted=wanted)
+    assert answer.status == 200
+    assert allowed(answer) - allowed(preflight(gateway)) <= {"x-ok"}
+
+
+def test_only_so_many_headers_are_allowed_at_once(gateway: GatewayServer) -> None:
+    answer = preflight(gateway, wanted=",".join(f"x-{number}" for number in range(5000)))
+    assert answer.status == 200
+    assert 50 < len(allowed(answer)) < 200
+
+
+def test_a_page_may_read_the_heartbeat(gateway: GatewayServer) -> None:
+    answer = ask(gateway, "/", method="GET", key=False, Origin=ORIGIN)
+    assert answer.body == b"Ollama is running"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert preflight(gateway, path="/", method="GET").headers["access-control-allow-origin"] == "*"
+
+
+def test_a_page_may_not_read_the_admin(gateway: GatewayServer) -> None:
+    for path in ("/admin/", "/admin/login/", "/docs"):
+        for answer in (ask(gateway, path, method="GET", Origin=ORIGIN), preflight(gateway, path=path)):
+            assert not any(name.startswith("access-control") for name in answer.headers)
 
 
 @pytest.mark.parametrize("stream", [False, True])
