@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
+from apikeys.keys import id_of, is_legacy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+SEPARATOR = re.compile(r"[,\s]+")
 
 
 class TwoCredentialsError(ValueError):
@@ -19,7 +25,8 @@ def credential(meta: Mapping[str, Any]) -> str | None:
 
     It stands in `X-API-Key`, after `Authorization: Bearer`, or as the password of `Authorization: Basic`, whatever
     the user name; other schemes are not ours and count as none.  A header sent twice arrives joined by a comma, which
-    no key contains.  Raises TwoCredentialsError.
+    no key contains.  Beside a key, a placeholder such as `Bearer ollama`, which many clients always send, counts as
+    none.  Raises TwoCredentialsError.
     """
     plain: str = meta.get("HTTP_X_API_KEY", "").strip()
     scheme, _, text = meta.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
@@ -31,8 +38,20 @@ def credential(meta: Mapping[str, Any]) -> str | None:
         case _:
             authorized = ""
     if plain and authorized and plain != authorized:
-        raise TwoCredentialsError("X-API-Key and Authorization carry two different keys: send one of them.")
+        return the_key_of(plain, authorized)
     return plain or authorized or None
+
+
+def the_key_of(one: str, other: str) -> str:
+    """Returns the one that has the form of a key; raises TwoCredentialsError where both have it, or neither."""
+    if holds_key(one) == holds_key(other):
+        raise TwoCredentialsError("X-API-Key and Authorization carry two different keys: send one of them.")
+    return one if holds_key(one) else other
+
+
+def holds_key(text: str) -> bool:
+    """Tells whether a credential, or a part of one that was sent twice, has the form of a key."""
+    return any(id_of(part) is not None or is_legacy(part) for part in SEPARATOR.split(text))
 
 
 def password(encoded: str) -> str:

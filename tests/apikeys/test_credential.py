@@ -7,6 +7,7 @@ from base64 import b64encode
 import pytest
 
 from apikeys.credential import TwoCredentialsError, credential
+from apikeys.keys import generate
 
 
 def basic(text: str) -> str:
@@ -48,6 +49,49 @@ def basic(text: str) -> str:
 def test_one_decision_over_all_spellings(plain: str | None, authorization: str | None, expected: str | None) -> None:
     headers = {"HTTP_X_API_KEY": plain, "HTTP_AUTHORIZATION": authorization, "QUERY_STRING": "api_key=q&key=q"}
     assert credential({name: value for name, value in headers.items() if value is not None}) == expected
+
+
+KEY, KEY_2, LEGACY = generate().text, generate().text, "ollama_" + "0f" * 16
+PLACEHOLDERS = [
+    "ollama",
+    "EMPTY",
+    "sk-no-key-required",
+    "none",
+    "sk-ant-api03-x",
+    "ollama_",
+    "null",
+    KEY[:-1],
+    f"{KEY}x",
+]
+
+
+@pytest.mark.parametrize("key", [KEY, LEGACY])
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_beside_a_key_is_none(key: str, placeholder: str) -> None:
+    for text in (f"Bearer {placeholder}", f"Basic {basic(f'ana:{placeholder}')}", f"Basic {placeholder}", "Token x"):
+        assert credential({"HTTP_X_API_KEY": key, "HTTP_AUTHORIZATION": text}) == key
+    for text in (f"Bearer {key}", f"Basic {basic(f'ana:{key}')}"):
+        assert credential({"HTTP_X_API_KEY": placeholder, "HTTP_AUTHORIZATION": text}) == key
+
+
+@pytest.mark.parametrize(
+    ("plain", "authorization"),
+    [
+        (KEY, f"Bearer {KEY_2}"),
+        (KEY, f"Basic {basic(f'ana:{KEY_2}')}"),
+        (KEY, f"Bearer {LEGACY}"),
+        (f"{KEY},{KEY_2}", f"Bearer {KEY}"),
+        (KEY, f"Bearer ollama,Bearer {KEY_2}"),
+    ],
+)
+def test_two_keys_that_differ_are_refused(plain: str, authorization: str) -> None:
+    with pytest.raises(TwoCredentialsError):
+        credential({"HTTP_X_API_KEY": plain, "HTTP_AUTHORIZATION": authorization})
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_alone_is_a_credential(placeholder: str) -> None:
+    assert credential({"HTTP_AUTHORIZATION": f"Bearer {placeholder}"}) == placeholder
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from apikeys import keys
 from benchmarks.stub_client import StubProcess
 from tests.harness import GatewayServer
 from tests.proxy.inside import Body, exchange, upstream_of
@@ -57,16 +58,15 @@ def words(answer: Answer, status: int) -> str:
         (b'{"prompt": "a",}', "line 1, column"),
         (b'{"prompt": "a"} {"model": "b"}', "Extra data"),
         (b"{'prompt': 'a'}", "column"),
-        (b'{"prompt": "\xff"}', "UTF-8 at byte 12"),
         (b'\xef\xbb\xbf{"prompt": "a"}', "column 1"),
         (b'{"prompt": "a", "prompt": "b"}', "'prompt' stands twice"),
         (b'{"prompt": "a", "options": {"x": 1, "\\u0078": 2}}', "'x' stands twice"),
+        (b'{"prompt": "a", "\xff": 1, "\\ud83e": 2}', "stands twice"),
+        (b'{"prompt": "a", "keep_alive": 18446744073709551616}', "64 bits"),
         (b'{"prompt": "a", "x": NaN}', "NaN"),
         (b'{"prompt": "a", "x": -Infinity}', "Infinity"),
         (b'{"prompt": "a", "x": 1e999}', "too large"),
-        (b'{"prompt": "a", "x": 18446744073709551616}', "64 bits"),
         (b'{"prompt": "a", "x": ' + b"1" * 5000 + b"}", "number"),
-        (b'{"prompt": "\\ud83e"}', "surrogate"),
         (b'{"prompt": "a", "x": ' + b"[" * 200 + b"]" * 200 + b"}", "deeper than 128"),
         (b'{"prompt": "a", "x": ' + b"[" * 20000 + b"]" * 20000 + b"}", "deeper than 128"),
         (b"[]", "object"),
@@ -119,10 +119,21 @@ def test_without_a_key_nothing_is_served(stub: StubProcess, gateway: GatewayServ
 
 
 def test_two_keys_that_differ_are_refused(stub: StubProcess, gateway: GatewayServer) -> None:
-    answer = ask(gateway, GENERATE, {"prompt": "a"}, Authorization="Bearer another")
+    answer = ask(gateway, GENERATE, {"prompt": "a"}, Authorization=f"Bearer {keys.generate().text}")
     assert "two different keys" in refusal(answer, 401, "unauthorized")
     twice = ask(gateway, GENERATE, {"prompt": "a"}, Authorization=f"Bearer {gateway.key}")
     assert twice.status == 200
+
+
+def test_a_placeholder_beside_the_key_is_no_second_key(stub: StubProcess, gateway: GatewayServer) -> None:
+    for authorization in ("Bearer ollama", "bearer sk-none", "Basic b2xsYW1hOm9sbGFtYQ==", "Token x"):
+        assert ask(gateway, GENERATE, {"prompt": "a"}, Authorization=authorization).status == 200
+    bearer = f"Bearer {gateway.key}"
+    for placeholder in ("ollama", "EMPTY"):
+        sent = ask(gateway, GENERATE, {"prompt": "a"}, key=False, X_API_Key=placeholder, Authorization=bearer)
+        assert sent.status == 200
+    alone = ask(gateway, GENERATE, {"prompt": "a"}, key=False, Authorization="Bearer ollama")
+    assert "not valid" in refusal(alone, 401, "unauthorized")
 
 
 @pytest.mark.parametrize("name", ["X_API_Key", "X-API_Key"])
