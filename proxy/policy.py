@@ -12,7 +12,7 @@ from gateway import strictjson
 from proxy.attribution import remove_attribution
 from proxy.caps import cap_of, foreign
 from proxy.clamps import Clamps, drop, seconds_of
-from proxy.estimate import characters, tokens_of
+from proxy.estimate import prompt_tokens
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
 from proxy.hosted_tools import remove_hosted_tools
 from proxy.names import MAX_NAME, matches, readings
@@ -122,7 +122,7 @@ def decide(
         ask.changed += policy.clamps.cap(payload, shape.cap)
     if shape.cap is not None:
         ask.cap = cap_of(payload, shape.cap)
-    ask.prompt_estimate = tokens_of(sum(map(characters, filter(None, map(payload.get, shape.texts)))))
+    ask.prompt_estimate = prompt_tokens(payload, shape.texts)
     return ask
 
 

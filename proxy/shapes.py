@@ -29,7 +29,7 @@ class Shape:
     """The body of one kind of request.
 
     `cap` is the field with the most tokens to answer with, `load` the field that, left empty, asks to load a model
-    only, `texts` the fields whose text a prompt is made of, and `privileged` the fields that need the scope `manage`.
+    only, `texts` the fields that a prompt is made of, and `privileged` the fields that need the scope `manage`.
     `is_estimate` tells that Ollama never sees the request, `attribution` that Claude Code may put its line before the
     prompt.
     """
@@ -83,7 +83,7 @@ OPENAI: Types = {"max_tokens": (int,), "max_completion_tokens": (int,), "stream_
 
 NATIVE_GENERATE: Types = {**PROMPT, **NATIVE, "system": (str,), "template": (str,), "images": (list,)}
 NATIVE_CHAT: Types = {**STREAMED, **NATIVE, "messages": (list,), "tools": (list,)}
-GENERATE_TEXTS = ("prompt", "system", "suffix")
+GENERATE_TEXTS = ("prompt", "system", "suffix", "images", "context")
 
 SEED_GENERATE = Shape(
     struct=structs.GENERATE,
@@ -101,7 +101,7 @@ SEED_CHAT = Shape(
     stream_default=False,
     cap="num_predict",
     load="messages",
-    texts=("messages",),
+    texts=("messages", "tools"),
 )
 GENERATE = Shape(
     struct=structs.GENERATE,
@@ -117,7 +117,7 @@ CHAT = Shape(
     stream_default=True,
     cap="num_predict",
     load="messages",
-    texts=("messages",),
+    texts=("messages", "tools"),
 )
 EMBED = Shape(struct=structs.EMBED, types={**MODEL, **NATIVE, "input": (str, list)}, texts=("input",), batch="input")
 EMBEDDINGS = Shape(struct=structs.EMBEDDINGS, types={**MODEL, **NATIVE, "prompt": (str,)}, texts=("prompt",))
@@ -134,7 +134,7 @@ CHAT_COMPLETIONS = Shape(
     required=("messages",),
     stream_default=False,
     cap="max_tokens",
-    texts=("messages",),
+    texts=("messages", "tools"),
 )
 COMPLETIONS = Shape(
     struct=structs.COMPLETIONS,
@@ -157,7 +157,7 @@ RESPONSES = Shape(
     required=("input",),
     stream_default=False,
     cap="max_output_tokens",
-    texts=("input", "instructions"),
+    texts=("input", "instructions", "tools"),
 )
 MESSAGES = Shape(
     struct=structs.MESSAGES,
@@ -165,7 +165,7 @@ MESSAGES = Shape(
     required=("messages", "max_tokens"),
     stream_default=False,
     cap="max_tokens",
-    texts=("messages", "system"),
+    texts=("messages", "system", "tools"),
     attribution=True,
 )
 COUNT_TOKENS = Shape(
