@@ -220,9 +220,10 @@ LOGGING = {
         "plain": {"format": "%(message)s"},
         "named": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
     },
+    "filters": {"suspicious": {"()": "gateway.log_filters.SuspiciousInOneLine"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "plain"},
-        "stderr": {"class": "logging.StreamHandler", "formatter": "named"},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "named", "filters": ["suspicious"]},
         "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.rest import Refusal
 from usage.reports import COLUMNS, Question
+from usage.spans import parse_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,9 +80,9 @@ def parts(query: Mapping[str, str], default: str) -> tuple[str, ...]:
 def day(query: Mapping[str, str], name: str) -> date | None:
     """Returns a day."""
     try:
-        return date.fromisoformat(query[name]) if query.get(name) else None
-    except ValueError:
-        raise bad(f"{name}={query[name]!r} is no day: write it like 2026-11-23.") from None
+        return parse_day(query[name]) if query.get(name) else None
+    except ValueError as error:
+        raise bad(f"{name}: {error}.") from None
 
 
 def number(query: Mapping[str, str], name: str, least: int, most: int) -> int:
@@ -110,7 +111,7 @@ def values(text: str, by: Sequence[str]) -> list[Any]:
 def value_of(name: str, value: Any) -> Any:
     """Returns a value as its column has it; raises ValueError or TypeError for one that it can't have."""
     if name == "day":
-        return date.fromisoformat(value)
+        return parse_day(value)
     if isinstance(value, bool) or not isinstance(value, int if name == "owner" else str):
         raise TypeError(name)
     if isinstance(value, int) and not 0 <= value < 2**63:

@@ -9,6 +9,8 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 ONE = timedelta(days=1)
+# Days that a report may be about: far from the ends of the calendar, at which sums of days overflow.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
 
 
 class Part(NamedTuple):
@@ -18,6 +20,17 @@ class Part(NamedTuple):
     since: date
     until: date
     sign: int = 1
+
+
+def parse_day(text: str) -> date:
+    """Returns an ISO 8601 day such as 2026-11-23; raises ValueError, in words for people, for what can't be one."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not a day: write it like 2026-11-23") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"{text[:40]!r} is out of range: use a day from {FIRST_DAY} to {LAST_DAY}")
+    return day
 
 
 def parts(since: date, until: date, today: date) -> list[Part]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import httpx
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -15,6 +16,7 @@ from django.test import Client
 
 from apikeys.actor import acting
 from apikeys.models import AuditEntry, Key, KeyRevision, TrailIsKept
+from tests.harness import ADMIN_PASSWORD, GatewayServer
 
 pytestmark = pytest.mark.django_db
 
@@ -180,3 +182,15 @@ def test_the_trail_is_shown_to_those_who_may_see_it(life: Key, admin_client: Cli
     assert client.get("/admin/apikeys/auditentry/").status_code == 302
     for url in ("add/", "1/delete/"):
         assert admin_client.post(f"/admin/apikeys/auditentry/{url}").status_code == 403
+
+
+def test_an_export_under_the_real_server_is_streamed_without_a_warning(gateway: GatewayServer) -> None:
+    with httpx.Client(base_url=gateway.url, headers={"Referer": gateway.url}) as browser:
+        browser.get("/admin/login/")
+        form = {"username": "admin", "password": ADMIN_PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        assert browser.post("/admin/login/", data=form).status_code == 302
+        entries = browser.get("/admin/apikeys/auditentry/export.json").json()
+        lines = browser.get("/admin/apikeys/auditentry/export.csv").text.splitlines()
+    assert [entry["number"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert len(lines) == len(entries) + 1
+    assert "StreamingHttpResponse" not in gateway.log()

@@ -199,3 +199,27 @@ def test_a_cursor_names_the_line_it_was_made_of(by: list[str], data: st.DataObje
     about = [data.draw(st.integers(0, 2**60) if name == "owner" else text) for name in by]
     assert values(cursor(about), by) == about
     assert set(by) <= set(COLUMNS)
+
+
+ENDS_OF_THE_CALENDAR = ["0001-01-01", "0001-01-29", "1969-12-31", "2200-01-01", "9999-12-01", "9999-12-31"]
+
+
+@pytest.mark.parametrize("day", ENDS_OF_THE_CALENDAR)
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_day_at_the_ends_of_the_calendar_is_refused(house: House, name: str, day: str) -> None:
+    for query in ({}, {"key": "all", "by": "key"}, {"key": "all", "team": "x"}):
+        answer = house.get(house.operator, **query, **{name: day})
+        assert answer.status_code == 400
+        assert "out of range" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("day", ["1970-01-01", "2199-12-31"])
+def test_the_first_and_the_last_day_are_answered(house: House, day: str) -> None:
+    for query in ({}, {"key": "all", "by": "key"}, {"key": "all", "team": "x"}):
+        house.report(house.operator, **query, since=day, until=day)
+    house.report(house.operator, key="all", by="key", since="1970-01-01", until="2199-12-31")
+
+
+def test_a_cursor_of_such_a_day_is_refused(house: House) -> None:
+    answer = house.get(house.operator, key="all", by="day", after=cursor(["9999-12-31"]))
+    assert answer.status_code == 400

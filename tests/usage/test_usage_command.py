@@ -99,3 +99,10 @@ def test_nothing_used_is_said(keys: list[Key]) -> None:
 def test_what_makes_no_sense_is_refused(wrong: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match=r"2026-11-23|list one or more|swap them"):
         said(*wrong)
+
+
+@pytest.mark.parametrize("day", ["0001-01-05", "9999-12-31", "2026-02-30"])
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_a_day_that_cannot_be_reported_is_one_line(option: str, day: str) -> None:
+    with pytest.raises(CommandError, match=r"out of range|not a day"):
+        said(option, day)

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from usage.names import with_names
 from usage.reading import lines, total
 from usage.reports import COLUMNS, FIELDS, Question, as_dict, of
+from usage.spans import parse_day
 from usage.written import as_csv, as_table
 
 if TYPE_CHECKING:
@@ -75,6 +76,6 @@ def parts(text: str) -> tuple[str, ...]:
 def day(text: str) -> date:
     """Reads a day."""
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day: write it like 2026-11-23") from None
+        return parse_day(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

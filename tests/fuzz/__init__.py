@@ -1,0 +1,1 @@
+"""Whatever comes in: no 500 and no traceback."""
