@@ -10,6 +10,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve
 
 from gateway.lane import MachineLane
+from gateway.paths import decoded, respellings
 from gateway.request import client_of
 from gateway.requestid import request_id_of
 from gateway.rest import error_body
@@ -35,7 +36,7 @@ class GatewayHandler(ASGIHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # see Scope
         """Serves one HTTP request."""
-        route = None if self.lane.table.find(scope["raw_path"]) else people_route(scope["path"])
+        route = None if self.lane.table.find(scope["raw_path"]) else self.people(scope)
         if route is None:
             await self.lane(scope, receive, send)
             return
@@ -48,6 +49,28 @@ class GatewayHandler(ASGIHandler):
         finally:
             people.call.finish()
             people.let_go()
+
+    def people(self, scope: Scope) -> str | None:
+        """Returns the route of people's pages that a request is on, None for the machine lane.
+
+        A path that does not exist as it stands is replaced by the one that it means, if there is one: all that follows
+        (permissions, records, logs) sees that path alone.
+        """
+        route = people_route(scope["path"])
+        if route is not None:
+            return route
+        meant = respellings(scope["raw_path"]) if "absolute" not in scope else []
+        for raw_path in meant:
+            path = decoded(raw_path)
+            route = None if self.lane.table.find(raw_path) else people_route(path)
+            # What was encoded is a parameter's, never a part of the route.
+            is_encoded = b"%" in raw_path and route is not None and "<" not in route
+            if not is_encoded and (route is not None or self.lane.table.find(raw_path)):
+                scope["raw_path"], scope["path"] = raw_path, path
+                return route
+        if meant:
+            scope["path"] = decoded(meant[0])  # whose dialect the refusal is in
+        return None
 
 
 def people_route(path: str) -> str | None:

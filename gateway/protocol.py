@@ -114,6 +114,8 @@ class CappedProtocol(FieldsProtocol):
             self.head_timer.cancel()
             self.head_timer = None
         super().on_headers_complete()
+        if self.url[:1] != b"/":
+            self.scope["absolute"] = True  # type: ignore[typeddict-unknown-key]  # the server's own
         if version != HTTP_1_1:
             self.cycle.keep_alive = False  # whatever it asks for: an answer of unknown length ends with the connection
         if not self.cycle.keep_alive:

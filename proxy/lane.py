@@ -41,10 +41,16 @@ class Lane:
         return (view, "") if view is not None else self.find_prefix(raw_path)
 
     def find_prefix(self, raw_path: bytes) -> tuple[type[RelayView], str] | None:
-        """Returns the view of a path with a parameter, and the parameter."""
+        """Returns the view of a path with a parameter, and the parameter.
+
+        An id that names a model may have a slash too many behind it; no model's name ends with one.
+        """
         for prefix, view in self.prefixes:
             if raw_path.startswith(prefix) and len(raw_path) > len(prefix):
-                return view, unquote(raw_path[len(prefix) :].decode("ascii", "replace"))
+                argument = raw_path[len(prefix) :]
+                if view.path.endswith("{id}") and argument.endswith(b"/") and not argument.endswith(b"//"):
+                    argument = argument[:-1] or argument
+                return view, unquote(argument.decode("ascii", "replace"))
         return None
 
 

@@ -44,7 +44,6 @@ NEVER = [
     "/v1/images/variations",
     "/v1/moderations",
     "/v1/files",
-    "/v1/models/",
     "/v1/chat/completions/x",
     "/v1/responses/resp_1",
     "/api/blobs",

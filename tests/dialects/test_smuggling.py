@@ -17,7 +17,7 @@ import pytest
 from benchmarks.stub import gojson, names
 from benchmarks.stub_client import Recorded
 from gateway import strictjson
-from tests.dialects.front import BODIES, DIGEST, MANAGE_BODIES, House, name_of, upstream_path
+from tests.dialects.front import BODIES, DIGEST, MANAGE_BODIES, House, error_of, name_of, upstream_path
 from tests.proxy.wire import Client
 
 # The stub has every model that it is asked for; these keys may use `stub*`.
@@ -256,14 +256,28 @@ PATHS = [
     f"/api/blobs/{DIGEST.upper()}",
     f"/api/blobs/x/../{DIGEST}",
     "/api/blobs/%2e%2e",
-    "//api/ps",
-    "/api//ps",
     "///api/ps",
+    "/api///ps",
+    "/api/ps//",
     "/api/./ps",
+    "//api/./ps",
+    "//api/../api/ps",
+    "//%61pi/ps",
+    "/%2Fapi/ps",
+    "/api%2F/ps",
+    "/api/%2Fps",
+    "/api/ps%2F",
+    "/api/ps/%2F",
+    "/api/ps/%00",
+    "//evil.example/api/ps",
     "/api/../api/ps",
     "/x/../api/ps",
-    "/api/ps/",
     "/api/ps/.",
+    "/api/ps/./",
+    "/api/ps/..//ps",
+    "/api/ps;/",
+    "/api/PS/",
+    "\\/api/ps",
     "/api/ps;x",
     "/api/ps%20",
     "/api/ps%3Fx",
@@ -285,9 +299,9 @@ PATHS = [
     "/api/me",
     "/api/v1/api/ps",
     "/api/v1/../ps",
-    "/v1/chat/completions/",
-    "/api/generate/",
-    "/api/pull/",
+    "/v1/chat/completions/%2e",
+    "/api/v1//api/ps",
+    "/v1/api/ps/",
     "/%2e/api/ps",
     "/.%2fapi%2fps",
     "*",
@@ -310,6 +324,67 @@ def test_no_spelling_of_a_path_reaches_another_route(house: House, method: str) 
                 assert head.status in (400, 403, 404, 405) or people or asked, (path, head)
     targets = {name_of(request) for request in house.reached()}
     assert targets <= {"GET /v1/models"}
+
+
+# Each with one slash too many at a place, and the row that it means.
+SLASHES = {
+    "/api/tags/": "/api/tags",
+    "//api/tags": "/api/tags",
+    "//api/tags/": "/api/tags",
+    "/api//tags": "/api/tags",
+    "//api//ps/": "/api/ps",
+    "/v1/models/": "/v1/models",
+    "//v1/models": "/v1/models",
+    "/v1//models": "/v1/models",
+    "/api/v1/models/": "/api/v1/models",
+    "/v1/models/stub/": "/v1/models/{id}",
+    "//v1/models/stub": "/v1/models/{id}",
+    "//v1//models/stub/": "/v1/models/{id}",
+}
+
+
+def spellings_of(path: str) -> list[str]:
+    """A path with a slash too many at each place."""
+    head, _, tail = path.rpartition("/")
+    return [f"{path}/", f"/{path}", f"/{path}/", f"{head}//{tail}"]
+
+
+@pytest.mark.parametrize("path", SLASHES)
+def test_a_slash_too_many_means_the_row_that_it_would_be_without(house: House, path: str) -> None:
+    answer = house.ask(path, method="GET", who="stubs")
+    assert answer.status == 200, answer
+    assert house.line(answer)["route"] == f"GET {SLASHES[path]}"
+    assert answer.body == house.ask(SLASHES[path].replace("{id}", "stub"), method="GET", who="stubs").body
+    assert house.ask(path, method="GET", who="nobody").status == 401
+    assert house.ask(path + "?a=//b/", method="GET", who="stubs").status == 200
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_so_it_does_for_what_has_a_body(house: House, path: str) -> None:
+    for spelling in spellings_of(path):
+        answer = house.ask(spelling, BODIES[path], who="stubs")
+        assert answer.status == 200, (spelling, answer)
+        assert house.line(answer)["route"] == f"POST {path}"
+        refused = house.ask(spelling, named(BODIES[path], FORBIDDEN), who="stubs")
+        assert error_of(path, refused)[1].startswith("model 'secret' not found")
+    for request in house.reached():
+        check(request, "POST", path)
+
+
+@pytest.mark.parametrize("path", MANAGE_BODIES)
+def test_a_slash_too_many_gives_no_scope(house: House, path: str) -> None:
+    method = "DELETE" if path == "/api/delete" else "POST"
+    for spelling in spellings_of(path):
+        assert house.ask(spelling, MANAGE_BODIES[path], method=method, who="stubs").status == 403
+        assert house.ask(spelling, MANAGE_BODIES[path], method=method, who="keeper").status == 200
+    assert {name_of(request) for request in house.reached()} == {f"{method} {path}"}
+
+
+@pytest.mark.parametrize("path", ["//v1/nothing", "/v1//nothing/", "//api/v1/chat/completions/x"])
+def test_what_does_not_exist_is_refused_in_the_dialect_of_what_was_meant(house: House, path: str) -> None:
+    answer = house.ask(path, {}, who="stubs")
+    assert answer.status == 404
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize("path", ["/api/ps", "/api/chat", "/v1/models/stub"])

@@ -60,7 +60,7 @@ class TestEachError:
     [
         ("/static/absent.css", {}, 404),
         ("/", {"Host": "elsewhere.example"}, 400),
-        ("/health", {"Host": "elsewhere.example", "Accept": BROWSER}, 400),
+        ("/api/info", {"Host": "elsewhere.example", "Accept": BROWSER}, 400),
     ],
 )
 def test_programs_get_json(gateway: GatewayServer, path: str, headers: dict[str, str], status: int) -> None:

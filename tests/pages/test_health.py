@@ -12,6 +12,7 @@ import pytest
 from benchmarks.stub_client import StubProcess
 from gateway import __version__
 from tests.harness import GatewayServer, wait_until
+from tests.proxy.wire import Client, ask
 
 LONGEST_ANSWER = 2.5  # seconds, with an Ollama that never answers
 
@@ -159,3 +160,53 @@ def test_head_and_options_are_answered_without_a_body(gateway: GatewayServer, pa
 def test_a_web_page_of_another_origin_may_read_it(gateway: GatewayServer) -> None:
     answer = httpx.get(f"{gateway.url}/health", headers={"Origin": "https://status.example"})
     assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.usefixtures("well")
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/health/live", "/health/", "//health", "/health/live/"])
+@pytest.mark.parametrize(
+    "host",
+    ["10.1.2.3:8100", "gw.internal", "evil.example", "", "[::1", "a b", "x:y:z", "<script>", "a,b", "localhost:99999"],
+)
+def test_it_answers_whatever_host_is_named(server: GatewayServer, path: str, host: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = ask(server, path, method=method, key=False, Host=host)
+        assert answer.status == 200
+        assert host not in answer.body.decode() or not host
+
+
+def test_it_answers_without_a_host(server: GatewayServer) -> None:
+    with Client(server) as client:
+        client.send(b"GET /health/live HTTP/1.0\r\n\r\n")
+        assert client.answer().status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/api/info", "/metrics", "/api/v1/key", "/healthy", "/admin/login/"])
+def test_nothing_else_does(server: GatewayServer, path: str) -> None:
+    assert ask(server, path, method="GET", Host="evil.example").status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *(
+            ("/docs/", 200),
+            ("//docs", 200),
+            ("/api//docs", 200),
+            ("/api/info/", 200),
+            ("/api/schema/", 200),
+            ("//", 200),
+        ),
+        *(("//admin/login/", 200), ("//static/gateway/page.css", 200), ("/api/v1/key/", 200), ("//api/v1/key", 200)),
+        *(
+            ("/docs//", 404),
+            ("///docs", 404),
+            ("/docs/%2e/", 404),
+            ("//%64ocs", 404),
+            ("/docs%2f", 404),
+            ("/%2fdocs", 404),
+        ),
+    ],
+)
+def test_a_page_with_a_slash_too_many_is_the_page(server: GatewayServer, path: str, status: int) -> None:
+    assert ask(server, path, method="GET").status == status
