@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -18,7 +16,8 @@ from usage.lately import resume
 from usage.ledger import Clock, Ledger
 from usage.limits import Room, limits
 from usage.metrics import metrics
-from usage.spent import spent
+from usage.shared.ended import EndedProcesses
+from usage.spent import charged, spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,17 +31,14 @@ class Accounting:
 
     def __init__(self, running: Running) -> None:
         self.running = running
-        self.keeper = keeper_of(settings.ENV)
+        self.ended = None if running.shared is None else EndedProcesses(running.shared, running.journal.writer, charged)
+        self.keeper = keeper_of(settings.ENV, self.conclude)
         self.chores = chores_of(settings.ENV)
         feed.limit_reader = AllowanceFollower(running.allowances)
         self.joined = False
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.deaths: list[tuple[str, dict[str, int]]] = []  # of which the shared ledger has yet to hear
 
     def open(self) -> None:
         """Takes up where earlier processes left off; blocks, and raises the database's errors."""
-        if self.running.shared is not None:
-            self.keeper.on_death = self.tell_death
         self.keeper.catch_up()
         if isinstance(self.running.ledger, Ledger):
             self.remember(self.running.ledger, time.time())
@@ -54,22 +50,12 @@ class Accounting:
         """Begins to count together with other processes, if that is wanted."""
         if self.running.shared is not None:
             await self.running.shared.start(self.remembered)
-            self.loop = asyncio.get_running_loop()
-            self.bury()
+        if self.ended is not None:
+            self.ended.start()
 
-    def tell_death(self, writer: str, costs: dict[str, int]) -> None:
-        """Has the shared ledger hear what the calls of a dead process cost; from any thread."""
-        self.deaths.append((writer, costs))
-        if self.loop is not None:
-            with suppress(RuntimeError):  # the loop has ended
-                self.loop.call_soon_threadsafe(self.bury)
-
-    def bury(self) -> None:
-        """Tells the shared ledger of the deaths that it has not heard of."""
-        deaths, self.deaths = self.deaths, []
-        for writer, costs in deaths:
-            if self.running.shared is not None:
-                self.running.shared.bury(writer, costs)
+    def conclude(self, writer: str) -> bool:
+        """Returns whether nothing more is to be done about a dead process whose journal is in the database."""
+        return self.ended is None or self.ended.conclude(writer)
 
     def remember(self, ledger: Ledger, now: float) -> None:
         """Has a ledger count what the database knows, at `now` in epoch seconds; raises the database's errors."""
@@ -104,8 +90,6 @@ class Accounting:
         """Brings the rest of the journal, which must be closed, into the database; blocks for ten seconds at most."""
         if self.joined:
             self.chores.stop()
-            # This process told the shared ledger its own ends; nothing else is told any more.
-            self.keeper.on_death = lambda _writer, _costs: None
             self.keeper.stop()
 
     async def rooms(self, key_id: str, owner_id: int | None, team: str) -> Iterable[Room]:

@@ -31,6 +31,11 @@ GATEWAY_TIMEOUT = 504
 AnyLedger = TypeVar("AnyLedger")
 
 
+def new_call_id() -> str:
+    """Returns an id that no other call has, for the journal and what is reserved."""
+    return f"{random.getrandbits(96):024x}"
+
+
 class Entrance(Generic[AnyLedger]):
     """Where calls are let in, and into the journal; what comes before is for a door to say."""
 
@@ -55,15 +60,22 @@ class Entrance(Generic[AnyLedger]):
         if (self.journal.broken and not self.journal.flush() and self.must_account) or self.is_full():
             raise JournalFull
 
-    def enter(self, call: Call, route: Route, asked: Ask, reservation: Reservation | SharedReservation | None) -> None:
-        """Lets a call in on what is reserved for it."""
+    def enter(
+        self,
+        call: Call,
+        route: Route,
+        asked: Ask,
+        reservation: Reservation | SharedReservation | None,
+        call_id: str,
+    ) -> None:
+        """Lets a call in on what is reserved for it; `call_id` is what the journal calls it."""
         most = asked.cap
         if reservation is not None and route.shape.cap:
             cap = reservation.cap
             if cap is not None and cap != most:
                 asked.changed.append(set_cap(asked.payload, route.shape.cap, cap))
                 most = cap
-        call.admission = Admission(self.journal, reservation, self.addresses, most)
+        call.admission = Admission(self.journal, reservation, self.addresses, most, call_id)
         self.journal.append(admitted_line(call, call.admission))
 
 
@@ -81,7 +93,7 @@ class Door(Entrance[Ledger]):
                 reservation = self.ledger.reserve(allowances, asked.prompt_estimate, asked.cap, metered=asked.streamed)
             except Exhausted as exhausted:
                 raise OverLimit(exhausted) from None
-        self.enter(call, route, asked, reservation)
+        self.enter(call, route, asked, reservation, new_call_id())
 
 
 class Admission:
@@ -95,12 +107,13 @@ class Admission:
         reservation: Reservation | SharedReservation | None,
         addresses: str,
         most: int | None,
+        call_id: str,
     ) -> None:
         self.journal = journal
         self.reservation = reservation
         self.addresses = addresses
         self.most = most  # tokens that the answer may have; None for any
-        self.call_id = f"{random.getrandbits(96):024x}"
+        self.call_id = call_id
 
     @property
     def granted(self) -> float:

@@ -44,7 +44,6 @@ def admitted_line(call: Call, admission: Admission) -> Line:
         **who(call, admission),
         "prompt_estimate": facts.prompt_estimate if facts else 0,
         "reserved": reservation.tokens if reservation is not None else None,
-        "reservation": reservation.id if reservation is not None else "",
         "cap": admission.most,
         "rate": speeds.rate(facts.canonical if facts else ""),
     }

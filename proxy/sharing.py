@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from proxy.admission import Entrance
+from proxy.admission import Entrance, new_call_id
 from proxy.exceptions import Full, LimitsUnavailable, OverLimit
 from proxy.speed import speeds
 from usage.dimensions import CONCURRENCY, Allowance
@@ -35,11 +35,12 @@ class SharedDoor(Entrance["SharedLedger"]):
         allowances = self.allowances(call.principal)
         if allowances:
             return self.admit_limited(call, route, asked, allowances)
-        self.enter(call, route, asked, None)
+        self.enter(call, route, asked, None, new_call_id())
         return None
 
     async def admit_limited(self, call: Call, route: Route, asked: Ask, allowances: Sequence[Allowance]) -> None:
         """Reserves in the shared ledger; raises OverLimit and LimitsUnavailable."""
+        call_id = new_call_id()
         try:
             reservation = await self.ledger.reserve(
                 allowances,
@@ -47,12 +48,13 @@ class SharedDoor(Entrance["SharedLedger"]):
                 asked.cap,
                 metered=asked.streamed,
                 rate=speeds.rate(asked.canonical),
+                call=call_id,
             )
         except Exhausted as exhausted:
             raise OverLimit(exhausted) from None
         except Unavailable:
             raise LimitsUnavailable from None
-        self.enter(call, route, asked, reservation)
+        self.enter(call, route, asked, reservation, call_id)
 
 
 class SharedTurns:
@@ -76,7 +78,7 @@ class SharedTurns:
     async def take(self, call: Call) -> None:
         """Waits for a turn, which ends with the call; a call that waits too long is cut (Full)."""
         began = monotonic()
-        turn = None if self._order.locked() else await self.attempt()
+        turn = None if self._order.locked() else await self.attempt(call)
         if turn is None:
             turn = await self.wait(call)
         call.holds.append(turn)
@@ -90,7 +92,7 @@ class SharedTurns:
             async with self._order:
                 while True:
                     self._freed.clear()
-                    turn = await self.attempt()
+                    turn = await self.attempt(call)
                     if turn is not None:
                         return turn
                     with suppress(TimeoutError):
@@ -99,21 +101,23 @@ class SharedTurns:
         finally:
             self.line.discard(call)
 
-    async def attempt(self) -> SharedTurn | None:
+    async def attempt(self, call: Call) -> SharedTurn | None:
         """Takes a turn if one is free."""
         messages = self.ledger.messages
+        call_id = call.admission.call_id if call.admission is not None else ""
         try:
-            return SharedTurn(self, await self.ledger.reserve(self.house, 0, 0))
+            reservation = await self.ledger.reserve(self.house, 0, 0, call=self.ledger.name(call_id))
+            return SharedTurn(self, reservation, call_id)
         except Exhausted:
             return None
         except Unavailable:
             share = max(1, self.most // messages.living)
-            return SharedTurn(self, None) if self.running < share else None
+            return SharedTurn(self, None, call_id) if self.running < share else None
 
     def rejoin(self) -> None:
         """Counts among all what this process let through on its own."""
         for turn in self.alone:
-            turn.reservation = self.ledger.adopt(self.house)
+            turn.reservation = self.ledger.adopt(self.house, turn.call_id)
         self.alone.clear()
 
     def free(self) -> None:
@@ -125,9 +129,10 @@ class SharedTurns:
 class SharedTurn:
     """A call's right to use Ollama, given back when the call ends."""
 
-    def __init__(self, turns: SharedTurns, reservation: SharedReservation | None) -> None:
+    def __init__(self, turns: SharedTurns, reservation: SharedReservation | None, call_id: str) -> None:
         self.turns: SharedTurns | None = turns
         self.reservation = reservation
+        self.call_id = call_id
         turns.running += 1
         if reservation is None:
             turns.alone.add(self)

@@ -11,15 +11,17 @@ from usage.pruning import cutoff, prune
 from usage.webhook import Webhook
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.env import Env
 
 ALERT_SECONDS = 15.0
 PRUNE_SECONDS = 86_400.0
 
 
-def keeper_of(env: Env) -> Keeper:
+def keeper_of(env: Env, conclude: Callable[[str], bool]) -> Keeper:
     """Returns the keeper that the settings describe."""
-    return Keeper(env.journal_dir, env.JOURNAL_MAX_BYTES)
+    return Keeper(env.journal_dir, env.JOURNAL_MAX_BYTES, conclude)
 
 
 def chores_of(env: Env) -> Chores:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
 from django.db import connection
 
 from usage.depth import Depth, Waiting
-from usage.replay import OnDeath, Replay
+from usage.replay import Replay
 from usage.segments import beat, by_writer
 
 TICK = 0.5
@@ -22,9 +23,12 @@ log = logging.getLogger("gateway.usage")
 
 
 class Keeper:
-    """Applies the journal in `folder`, which may grow up to `max_bytes` while the database is away."""
+    """Applies the journal in `folder`, which may grow up to `max_bytes` while the database is away.
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    `conclude` is Replay's.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, conclude: Callable[[str], bool] = lambda _writer: True) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
         self.depth = Depth(0, 0)
@@ -32,7 +36,7 @@ class Keeper:
         self._stopping = threading.Event()
         self._deadline = float("inf")
         self._thread: threading.Thread | None = None
-        self._replay = Replay(folder, self._has_time)
+        self._replay = Replay(folder, self._has_time, conclude)
         self._waiting = Waiting()
         self._lost = False
 
@@ -40,15 +44,6 @@ class Keeper:
     def full(self) -> bool:
         """Tells whether the journal has reached its bound; measured twice a second."""
         return self.depth.bytes >= self.max_bytes
-
-    @property
-    def on_death(self) -> OnDeath:
-        """Who hears what the calls of a dead writer cost."""
-        return self._replay.on_death
-
-    @on_death.setter
-    def on_death(self, listener: OnDeath) -> None:
-        self._replay.on_death = listener
 
     def catch_up(self) -> None:
         """Applies what dead processes left, in the caller's thread; raises the database's errors."""

@@ -162,7 +162,6 @@ class Reservation:
     """What one call takes of its allowances, until it is settled."""
 
     __slots__ = ("cap", "holding", "least", "ledger", "output", "rated", "settled", "taken_at", "tokens")
-    id = ""  # nobody else has to know it
 
     def __init__(  # noqa: PLR0913 -- made in one place
         self, ledger: Ledger, holding: Holding, prompt: int, output: int, cap: int | None, least: int, now: float

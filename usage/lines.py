@@ -65,7 +65,6 @@ class Admitted(NamedTuple):
     call: str
     lost: Record
     rate: float  # tokens of output a second
-    reservation: str  # its id in the ledger that several processes share, "" for none
 
     def lost_at(self, moment: float) -> Record:
         """Returns the record that it leaves where its process was last alive at a moment (epoch seconds).
@@ -106,12 +105,7 @@ def admitted(said: dict[str, Any]) -> Admitted:
     most = rest if cap is None else min(rest, cap)
     lost = {**said, "ended": LOST, "prompt_tokens": estimate, "completion_tokens": most, "estimated": True}
     rate = seconds(said.get("rate"))
-    return Admitted(
-        text(said.get("call"), ID),
-        record(lost),
-        UNKNOWN_RATE if rate is None else rate,
-        text(said.get("reservation"), ID),
-    )
+    return Admitted(text(said.get("call"), ID), record(lost), UNKNOWN_RATE if rate is None else rate)
 
 
 def only_admits(line: bytes) -> bool:

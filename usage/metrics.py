@@ -42,6 +42,7 @@ class Metrics:
         self.cached: defaultdict[tuple[str], int] = defaultdict(int)
         self.refusals: defaultdict[tuple[str], int] = defaultdict(int)
         self.upstream_errors: defaultdict[tuple[str], int] = defaultdict(int)
+        self.lost_counters: defaultdict[tuple[str], int] = defaultdict(int)
         self.first_byte: defaultdict[tuple[str], Histogram] = defaultdict(Histogram)
         self.total: defaultdict[tuple[str], Histogram] = defaultdict(Histogram)
         # Whoever holds calls that are not counted yet counts them then; on the event loop.
@@ -96,6 +97,9 @@ class Metrics:
         yield from counter("cached_tokens", "Prompt tokens taken from Ollama's cache", ("route",), self.cached)
         yield from counter("refusals", "Requests that were refused", ("reason",), self.refusals)
         yield from counter("upstream_errors", "Failures of Ollama", ("reason",), self.upstream_errors)
+        yield from counter(
+            "lost_counters", "Times that Redis lost the counters of shared limits", ("reason",), self.lost_counters
+        )
         yield from histogram("first_byte_seconds", "Time to an answer's first byte", self.first_byte)
         yield from histogram("request_seconds", "Time to a call's end", self.total)
         for name, (meaning, value) in self.gauges.items():

@@ -14,18 +14,21 @@ from usage.lines import Admitted, Record, only_admits, read
 # Of the journal a transaction, in bytes: some 1,500 lines, and about ten milliseconds of SQLite's one write lock.
 BATCH = 3 * 2**18
 
-# Hears of a dead writer what its calls have cost in tokens, by their ids in the ledger that several processes share.
-OnDeath = Callable[[str, dict[str, int]], None]
-
 log = logging.getLogger("gateway.usage")
 
 
 class Replay:
     """What is known of the segments in a folder: how far each is applied."""
 
-    def __init__(self, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        go_on: Callable[[], bool] = lambda: True,
+        conclude: Callable[[str], bool] = lambda _writer: True,
+    ) -> None:
         self.folder = folder
-        self.on_death: OnDeath = lambda _writer, _costs: None
+        # Called with a dead writer when its segments are applied.  Until it returns True they are kept.
+        self._conclude = conclude
         self.places: dict[Path, Place] = {}
         # The offsets up to which other living writers have applied their segments, as the database last said.
         self.foreign: dict[Path, int] = {}
@@ -82,7 +85,9 @@ class Replay:
             if not self._go_on():
                 return True
             if paths:
-                self.settle(writer, paths, alive)
+                self.settle(paths, alive)
+            if not self._conclude(writer):
+                return True
             self.delete(paths)
             (self.folder / f"{writer}.lock").unlink(missing_ok=True)
         return True
@@ -100,39 +105,30 @@ class Replay:
             apply(path.name, records, start=place.offset, end=end)
             self.places[path] = place = Place(end, settled=False)
 
-    def settle(self, writer: str, paths: list[Path], alive: float) -> None:
+    def settle(self, paths: list[Path], alive: float) -> None:
         """Records the calls that these, all of a dead writer's segments, leave open; it was last `alive` then."""
         last = paths[-1]
         place = self.place(last)
-        calls, costs = self.calls(paths)
-        lost = {call.reservation or call.call: call.lost_at(alive) for call in calls}
         if not place.settled:
+            lost = [call.lost_at(alive) for call in self.open_calls(paths)]
             if lost:
                 log.warning(
                     "%d calls were cut off by the end of their server: charged what they can have written.", len(lost)
                 )
-            apply(last.name, lost.values(), start=place.offset, end=place.offset, settle=True)
+            apply(last.name, lost, start=place.offset, end=place.offset, settle=True)
             self.places[last] = Place(place.offset, settled=True)
-        costs |= {call: record.prompt_tokens + record.completion_tokens for call, record in lost.items()}
-        self.on_death(writer, costs)
 
-    def calls(self, paths: list[Path]) -> tuple[list[Admitted], dict[str, int]]:
-        """Returns the calls that were admitted and never ended, of segments that are applied to their end.
-
-        And what the others have cost, as far as the shared ledger knows them, by their ids there.
-        """
+    def open_calls(self, paths: list[Path]) -> list[Admitted]:
+        """Returns the calls that were admitted and never ended, of segments that are applied to their end."""
         calls: dict[str, Admitted] = {}
-        costs: dict[str, int] = {}
         for path in paths:
             for line in segments.lines_between(path, 0, self.place(path).offset):
                 match read(line):
                     case Admitted() as begun:
                         calls[begun.call] = begun
                     case Record() as ended:
-                        known = calls.pop(ended.call, None)
-                        if known is not None and known.reservation:
-                            costs[known.reservation] = ended.prompt_tokens + ended.completion_tokens
-        return list(calls.values()), costs
+                        calls.pop(ended.call, None)
+        return list(calls.values())
 
     def delete(self, paths: list[Path]) -> None:
         """Deletes applied segments, the oldest first, and then forgets them: in this order none is applied again."""

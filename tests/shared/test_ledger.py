@@ -139,28 +139,6 @@ async def test_a_process_that_was_only_slow_is_not_charged_for_it(redis: RedisSe
         assert await left(lives, limit) == 999_850
 
 
-@pytest.mark.parametrize("buried", [False, True], ids=["before its lease ends", "after"])
-async def test_what_the_account_knows_of_a_dead_process_is_what_it_is_charged(
-    redis: RedisServer, *, buried: bool
-) -> None:
-    watch = Watch()
-    limits = key(CONCURRENCY, 9), key(TOTAL, 1_000_000)
-    async with ledger_on(redis, "lives", clock=watch) as lives, ledger_on(redis, "dies", clock=watch) as dies:
-        ended, lost, never_sent = [await dies.reserve(limits, 100, None, rate=30.0) for _ in range(3)]
-        await die(dies)
-        if buried:
-            watch.now += 20
-            await look_for_the_dead(lives)
-        for _ in range(2):  # however often it is told
-            lives.bury("dies", {ended.id: 40, lost.id: 130, "no id": 7})
-        await lives.look(())
-        assert [await left(lives, limit) for limit in limits] == [9, 1_000_000 - 170]
-        assert never_sent.id not in (ended.id, lost.id)
-        watch.now += 20
-        await look_for_the_dead(lives)
-        assert [await left(lives, limit) for limit in limits] == [9, 1_000_000 - 170]
-
-
 async def test_a_process_that_was_only_slow_takes_its_calls_up_again(redis: RedisServer) -> None:
     watch = Watch()
     limits = key(CONCURRENCY, 2), key(DAY, 1000)

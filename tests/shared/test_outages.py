@@ -17,6 +17,7 @@ from tests.redis_server import RedisServer
 from tests.shared.conftest import STEP, die, ledger_on, left
 from usage.dimensions import CONCURRENCY, DAY, REQUESTS, Allowance
 from usage.ledger import Clock, Exhausted, Ledger, Unavailable
+from usage.metrics import metrics
 from usage.shared import messages
 from usage.shared.ledger import SharedLedger, shared_ledger
 from usage.shared.link import Sums
@@ -65,7 +66,11 @@ async def test_while_redis_is_gone_nothing_is_reserved_and_nothing_waits_for_lon
         assert monotonic() - began < GRACE / 2
         own_redis.start()
         await there(ledger)
-        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+        assert [(record.levelname, record.getMessage()[:18]) for record in caplog.records] == [
+            ("ERROR", "Redis is away (Con"),
+            ("WARNING", "Redis lost the sha"),
+            ("WARNING", "Redis is there aga"),
+        ]
 
 
 async def test_a_redis_that_is_back_within_the_grace_is_not_missed(own_redis: RedisServer) -> None:
@@ -97,6 +102,30 @@ async def test_an_emptied_redis_starts_from_the_database_and_from_what_runs(redi
         runs.settle(300)
         await one.look(())
         assert [await left(two, limit) for limit in LIMITS] == [3, 500]
+
+
+@pytest.mark.parametrize("reason", ["emptied", "restarted or replaced"])
+async def test_each_process_says_once_that_the_shared_counters_were_lost(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture, reason: str
+) -> None:
+    before = metrics.lost_counters[reason,]
+
+    def lost() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "lost the shared counters" in record.getMessage()]
+
+    async with ledger_on(own_redis, "one", grace=5) as one, ledger_on(own_redis, "two", grace=5) as two:
+        assert lost() == [], "a count that begins is none that was lost"
+        for times in (1, 2):
+            if reason == "emptied":
+                own_redis.say("FLUSHALL")
+            else:
+                own_redis.stop()
+                await asyncio.to_thread(own_redis.start)
+            for _ in range(3):
+                await asyncio.gather(there(one), there(two))
+            assert len(lost()) == 2 * times
+            assert all(f"it was {reason}" in line and "restored from the database" in line for line in lost())
+            assert metrics.lost_counters[reason,] == before + 2 * times
 
 
 async def test_a_redis_that_was_started_anew_from_an_old_copy_is_not_believed() -> None:

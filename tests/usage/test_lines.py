@@ -113,7 +113,7 @@ def test_a_lost_call_costs_no_more_than_it_can_have_written(lived: float, said: 
 
 
 @given(
-    st.dictionaries(st.sampled_from(["reserved", "prompt_estimate", "rate", "cap", "reservation"]), anything),
+    st.dictionaries(st.sampled_from(["reserved", "prompt_estimate", "rate", "cap"]), anything),
     st.floats(),
 )
 def test_whatever_a_line_says_of_a_lost_call_can_be_stored(said: dict[str, Any], moment: float) -> None:

@@ -280,15 +280,19 @@ def test_the_lock_tells_how_long_a_server_lived_that_had_nothing_to_write(writer
     assert UsageRecord.objects.get().completion_tokens == 60
 
 
-def test_what_the_calls_of_a_dead_writer_cost_is_told_by_their_reservations(writer: Writer) -> None:
-    told: list[tuple[str, dict[str, int]]] = []
-    bring = Replay(writer.folder)
-    bring.on_death = lambda name, costs: told.append((name, costs))
-    writer.write(admitted(call(1), reservation="1"), admitted(call(2), reservation="2"), admitted(call(3)))
-    writer.write(ended(call(1)), ended(call(3)))
-    bring.run(writer.name)
-    assert told == []
+def test_a_dead_writers_segments_are_kept_until_the_shared_ledger_knows(writer: Writer) -> None:
+    told: list[str] = []
+    bring = Replay(writer.folder, conclude=lambda name: told.append(name) or len(told) > 2)  # type: ignore[func-returns-value]  # None is what is wanted
+    writer.write(admitted(call(1)), ended(call(1)))
+    writer.rotate()
+    writer.write(admitted(call(2)))
     writer.die()
-    last_alive(writer, NOON + 1)
+    for times in (1, 2):
+        bring.run("")
+        assert told == [writer.name] * times
+        assert len(writer.files()) == 3
+        assert stored() == [call(1), call(2)]
     bring.run("")
-    assert told == [(writer.name, {"1": 30, "2": 30})]
+    assert writer.files() == []
+    assert stored() == [call(1), call(2)]
+    assert not AppliedSegment.objects.exists()

@@ -19,7 +19,7 @@ from usage.dimensions import Allowance
 from usage.lately import resume
 from usage.ledger import Clock, Ledger
 from usage.lines import Record, read
-from usage.spent import spent
+from usage.spent import charged, spent
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()
 
@@ -93,6 +93,20 @@ def test_a_restart_lets_nobody_ask_more_than_a_minute_allows() -> None:
     assert requests.minute.wait(3, 1000.0) == 10.0
     # Ten tokens a second: 200 of 50 s ago, 30 of 22 s ago, 30 of 0 s ago; and what the long one said.
     assert rate.flow.due == pytest.approx(1003.0)
+
+
+@pytest.mark.django_db
+def test_what_is_charged_of_calls_is_what_their_records_say() -> None:
+    one, other, unknown = (f"{number:024x}" for number in range(3))
+    store(
+        [
+            record(one, at=NOW, prompt_tokens=10, completion_tokens=20),
+            record(other, at=NOW + 5, prompt_tokens=1, completion_tokens=2),
+        ]
+    )
+    asked = [one, other, unknown, f"{one}.1", "1f"]
+    assert charged(asked, NOW) == {one: 30, other: 3, unknown: 0}
+    assert charged([], NOW) == {}
 
 
 class TestSums(TestCase):

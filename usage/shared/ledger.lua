@@ -17,8 +17,11 @@ local FIRST_WAIT, SHORTEST_WAIT, LONGEST_WAIT = 5, 1, 60
 local REQUESTS, TOKENS, CONCURRENCY = 'requests_per_minute', 'tokens_per_minute', 'concurrency'
 local DAY, MONTH, TOTAL, OUTPUT = 'tokens_per_day', 'tokens_per_month', 'tokens_total', 'output_tokens'
 local BUDGETS = {[DAY] = true, [MONTH] = true, [TOTAL] = true}
--- What is kept for a process that is gone, should it come back; in seconds.
-local MEMORY = 3600
+-- What is kept for a process that is gone, should it come back, and of the calls that it lost, until its journal is
+-- read; in seconds.
+local MEMORY, LOST_MEMORY = 3600, 7 * 86400
+-- The number of a message that no process reaches: those of a process that has ended are not taken any more.
+local ENDED = 9007199254740991
 -- What counts a minute goes by itself; the margin is for clocks that are moved.
 local MARGIN = 60000
 
@@ -51,9 +54,9 @@ local function is_leap(year)
   return year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
 end
 
--- The number of the present month, counted from January 1970, and when the next one begins.
-local function month()
-  local left, year, number, first = math.floor(now / DAY_SECONDS), 1970, 0, 0
+-- The number of a time's month, counted from January 1970, and when the next one begins.
+local function month(at)
+  local left, year, number, first = math.floor(at / DAY_SECONDS), 1970, 0, 0
   while left - first >= (is_leap(year) and 366 or 365) do
     first = first + (is_leap(year) and 366 or 365)
     year, number = year + 1, number + 12
@@ -68,11 +71,12 @@ local function month()
   end
 end
 
-local function period(dimension)
+-- The number of a budget's period: the present one, or that of another time.
+local function period(dimension, at)
   if dimension == DAY then
-    return math.floor(now / DAY_SECONDS)
+    return math.floor((at or now) / DAY_SECONDS)
   end
-  return dimension == MONTH and month() or 0
+  return dimension == MONTH and (month(at or now)) or 0
 end
 
 -- Whole again: in how many seconds a budget is.
@@ -80,7 +84,7 @@ local function until_whole(dimension)
   if dimension == DAY then
     return (math.floor(now / DAY_SECONDS) + 1) * DAY_SECONDS - now
   elseif dimension == MONTH then
-    local _, ends = month()
+    local _, ends = month(now)
     return ends - now
   end
   return math.huge
@@ -373,12 +377,12 @@ function operations.extend(call)
   return more
 end
 
--- What a call of a process cost in truth; `held` is for one that is not known here, since the memory of it was lost.
-local function settle(key, call, tokens, held)
-  local text, reserved, rated, since = redis.call('HGET', key, call), 0, -1, now
+-- What the call cost in truth; `held` is for a call that is not known here, since the memory of it was lost.
+function operations.settle(call, tokens, held)
+  local text, reserved, rated, since = redis.call('HGET', calls, call), 0, -1, now
   if text then
     local prompt, output
-    redis.call('HDEL', key, call)
+    redis.call('HDEL', calls, call)
     prompt, output, rated, since, held = kept(text)
     reserved = prompt + output
     run(held, -1)
@@ -396,10 +400,6 @@ local function settle(key, call, tokens, held)
     end
   end
   return 1
-end
-
-function operations.settle(call, tokens, held)
-  return settle(calls, call, tokens, held)
 end
 
 -- Counts a call that runs already, since so many seconds.
@@ -426,12 +426,28 @@ function operations.bye()
   return 1
 end
 
+-- Visits each reservation of a process; returns how many calls they are of: a call and its place in flight share what
+-- stands before the dot of their names.
 local function each_call(key, visit)
-  local fields = redis.call('HGETALL', key)
-  for index = 2, #fields, 2 do
-    visit(fields[index - 1], kept(fields[index]))
+  local fields, seen, calls_of = redis.call('HGETALL', key), {}, 0
+  for index = 1, #fields, 2 do
+    local name = string.match(fields[index], '^[^.]*')
+    if not seen[name] then
+      seen[name], calls_of = true, calls_of + 1
+    end
+    visit(fields[index], kept(fields[index + 1]))
   end
-  return #fields / 2
+  return calls_of
+end
+
+-- Charges budgets more, or less, than was charged at a time, in periods that have not ended since.
+local function correct(held, at, more_spent, more_promised)
+  for _, one in ipairs(held) do
+    if BUDGETS[one[2]] then
+      local is_present = period(one[2], at) == period(one[2])
+      charge(one, is_present and more_spent or 0, more_promised)
+    end
+  end
 end
 
 -- A process that has not been heard of: its calls hold no place any more, and are charged what they can have written up to
@@ -447,68 +463,74 @@ local function bury(process)
     facts.charged = prompt + written
     keep(theirs, call, prompt, output, rated, since, held, facts)
     run(held, -1)
-    for _, one in ipairs(held) do
-      if BUDGETS[one[2]] then
-        charge(one, facts.charged, -prompt - output)
-      end
-    end
+    correct(held, now, facts.charged, -prompt - output)
   end)
   redis.call('ZREM', leases, process)
   if count > 0 then
     redis.call('RENAME', theirs, lost)
-    redis.call('EXPIRE', lost, MEMORY)
+    redis.call('EXPIRE', lost, LOST_MEMORY)
+    redis.call('SET', lost .. ':at', exact(now), 'EX', LOST_MEMORY)
   end
   return count
 end
 
+local function buried_at(process)
+  return tonumber(redis.call('GET', space .. 'lost:' .. process .. ':at') or now)
+end
+
 -- It was only slow: its calls run on.
 local function revive()
-  local lost = space .. 'lost:' .. me
+  local lost, at = space .. 'lost:' .. me, buried_at(me)
   local count = each_call(lost, function(call, prompt, output, rated, since, held, facts)
     local charged = facts.charged or prompt + output
     facts.charged = nil
     keep(lost, call, prompt, output, rated, since, held, facts)
     run(held, 1)
-    for _, one in ipairs(held) do
-      if BUDGETS[one[2]] then
-        charge(one, -charged, prompt + output)
-      end
-    end
+    correct(held, at, -charged, prompt + output)
   end)
   if count > 0 then
     redis.call('PERSIST', lost)
     redis.call('RENAME', lost, calls)
+    redis.call('DEL', lost .. ':at')
   end
 end
 
--- What the account knows of a process that is dead: what its calls cost, whether they had ended or not.  A call that it
--- does not know, though it knows of earlier ones alone, was never sent on.
-function operations.gone(process, costs, newest)
-  local theirs, lost, known = space .. 'calls:' .. process, space .. 'lost:' .. process, {}
-  for _, cost in ipairs(costs) do
-    known[cost[1]] = cost[2]
+-- Of a process that has ended, whatever its journal says of its calls: takes no more messages of it, and returns what
+-- it had reserved, as pairs of a name and the time since when.
+function operations.held_by(process)
+  local theirs, found = space .. 'process:' .. process, {}
+  redis.call('HSET', theirs, 'seq', exact(ENDED), 'answer', '{"stale":true}')
+  redis.call('EXPIRE', theirs, MEMORY)
+  for _, state in ipairs({'calls:', 'lost:'}) do
+    each_call(space .. state .. process, function(name, _, _, _, since)
+      found[#found + 1] = {name, since}
+    end)
   end
-  local function cost_of(call, reserved)
-    return known[call] or (reserved > 0 and (tonumber(call, 16) or 0) > newest and 0 or nil)
-  end
-  each_call(theirs, function(call, prompt, output, _, _, held)
-    local tokens = cost_of(call, prompt + output)
-    if tokens then
-      settle(theirs, call, tokens, held)
-    end
-  end)
-  each_call(lost, function(call, prompt, output, _, _, held, facts)
-    local tokens = cost_of(call, prompt + output)
-    if tokens then
-      redis.call('HDEL', lost, call)
-      for _, one in ipairs(held) do
-        if BUDGETS[one[2]] then
-          charge(one, tokens - (facts.charged or prompt + output), 0)
-        end
+  return found
+end
+
+-- Ends the reservations of a process that has ended: each is charged the tokens that `charged` has under its name, or
+-- what was reserved.  Returns how many calls they were of.
+function operations.conclude(process, charged)
+  local theirs, lost, at = space .. 'calls:' .. process, space .. 'lost:' .. process, buried_at(process)
+  local count = each_call(theirs, function(name, prompt, output, rated, _, held)
+    local reserved = prompt + output
+    local tokens = charged[name] or reserved
+    run(held, -1)
+    correct(held, now, tokens, -reserved)
+    for _, one in ipairs(held) do
+      if rated >= 0 and one[2] == TOKENS then
+        flow(one, tokens - rated)
       end
     end
   end)
-  return 1
+  count = count + each_call(lost, function(name, prompt, output, _, _, held, facts)
+    local before = facts.charged or prompt + output
+    correct(held, at, (charged[name] or before) - before, 0)
+  end)
+  redis.call('DEL', theirs, lost, lost .. ':at')
+  redis.call('ZREM', leases, process)
+  return count
 end
 
 if not redis.call('ZSCORE', leases, me) then

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
 from contextlib import suppress
 from itertools import count
 from time import monotonic
@@ -16,7 +14,7 @@ from usage.shared.link import Link
 from usage.shared.messages import Messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from usage.shared.link import Sums
 
@@ -25,12 +23,6 @@ MOST_HEARD = 20_000
 # Without any grace an answer still has the time to come, in seconds.
 LEAST_PATIENCE = 0.25
 DRAIN_SECONDS = 3.0
-
-# What a dead process has said of its ends may not have come here; older ends than so many have.
-MOST_COSTS = 5000
-is_id = re.compile(r"[0-9a-f]{1,12}").fullmatch
-
-log = logging.getLogger("gateway.limits")
 
 Heard = dict[tuple[str, str], tuple[int, float]]
 
@@ -49,6 +41,8 @@ class SharedLedger:
         self.clock = Clock()
         self.running: dict[str, SharedReservation] = {}
         self._heard: Heard = {}
+        self.stopped = False
+        self.said_bye = False
         self._calls = count(1)
         messages.listener = self
 
@@ -61,9 +55,26 @@ class SharedLedger:
 
     async def stop(self) -> None:
         """Tells the end of all calls, for some seconds at most."""
-        await self.messages.stop(DRAIN_SECONDS)
+        self.stopped = True
+        self.said_bye = await self.messages.stop(DRAIN_SECONDS)
 
-    async def reserve(
+    async def held_by(self, process: str) -> dict[str, float]:
+        """Returns the names of what a process that has ended had reserved, and since when (epoch seconds).
+
+        From then on no message of it is taken.  Raises Unavailable.
+        """
+        said = await self.messages.ask("held_by", process)
+        return {str(name): float(since) for name, since in said} if isinstance(said, list) else {}
+
+    async def conclude(self, process: str, charged: Mapping[str, int]) -> int:
+        """Ends what such a process had reserved, charging these tokens by name; returns how many calls that were.
+
+        What is not named is charged what was reserved.  Raises Unavailable.
+        """
+        said = await self.messages.ask("conclude", process, charged)
+        return said if isinstance(said, int) else 0
+
+    async def reserve(  # noqa: PLR0913 -- half of them by name
         self,
         allowances: Iterable[Allowance],
         prompt: int,
@@ -71,15 +82,18 @@ class SharedLedger:
         *,
         metered: bool = True,
         rate: float | None = None,
+        call: str = "",
     ) -> SharedReservation:
         """Takes what one call needs, or raises Exhausted and takes nothing; raises Unavailable.
 
-        The arguments are those of Ledger.reserve, and how many tokens a second the call can write, None for any number:
-        if this process is not heard of any more, no more than that is charged for the time that it was.
+        The arguments are those of Ledger.reserve; how many tokens a second the call can write, None for any number: if
+        this process is not heard of any more, no more than that is charged for the time that it was; and `call`, the
+        call's id in the journal: by it, what a killed process had reserved is charged as in the account.  No two
+        reservations have the same.
         """
         held = tuple(allowances)
         written = [list(one) for one in held]
-        call = f"{next(self._calls):x}"
+        call = call or self.name()
 
         def give_back() -> None:
             self.messages.put("settle", call, 0, written)
@@ -97,9 +111,14 @@ class SharedLedger:
                 raise Exhausted(held[which], math.inf if wait < 0 else float(wait), spent=spent == 1)
         raise Unavailable
 
-    def adopt(self, held: tuple[Allowance, ...]) -> SharedReservation:
+    def name(self, call: str = "") -> str:
+        """Returns the name of another reservation of a call; what stands before the dot names the call."""
+        number = f"{next(self._calls):x}"
+        return f"{call}.{number}" if call else number
+
+    def adopt(self, held: tuple[Allowance, ...], call: str = "") -> SharedReservation:
         """Counts a call that runs already, whether there is room for it or not."""
-        call = f"{next(self._calls):x}"
+        call = self.name(call)
         reservation = self.running[call] = SharedReservation(self, call, held, 0, 0, None, None)
         self.messages.put(*reservation.adopting())
         return reservation
@@ -141,15 +160,6 @@ class SharedLedger:
             if one.dimension in BUDGETS and one[:2] in self._heard:
                 left, whole_at = self._heard[one[:2]]
                 self._heard[one[:2]] = max(0, left + tokens), whole_at
-
-    def bury(self, process: str, costs: dict[str, int]) -> None:
-        """Has the calls of a dead process charged what the account says that they cost, by their ids."""
-        newest = max((int(call, 16) for call in costs if is_id(call)), default=0)
-        if not newest:
-            return  # nothing that is counted here
-        log.warning("A process was not heard of any more: its calls are charged what the account says of them.")
-        told = [(call, tokens) for call, tokens in costs.items() if is_id(call)]
-        self.messages.put("gone", process, told[-MOST_COSTS:], newest)
 
     def adopted(self) -> Iterable[list[Any]]:
         """Returns the operations that count all calls that run at this moment."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from usage.dimensions import BUDGETS
 from usage.ledger import Unavailable
+from usage.metrics import metrics
 from usage.shared.link import Away, Renewed
 from usage.shared.operation import Operation
 
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
 
 MOST = 100  # operations in a message: some milliseconds of a Redis that does nothing else meanwhile
 TICK = 0.1
+# After the death of a process, what it held is free within this time, though nobody reads its journal.
+GONE_SECONDS = 15.0
 BEAT_SECONDS = 3.0
-LEASE_SECONDS = 15.0
+# A lease ends unnoticed until another process beats, and that message takes up to a second.
+LEASE_SECONDS = GONE_SECONDS - BEAT_SECONDS - 1.0
 # A line of the journal is in the database after this many seconds, if all is well (usage/keeper.py).
 JOURNAL_LAG = 2.0
+# How Redis can lose what was counted.
+EMPTIED, RESTARTED = "emptied", "restarted or replaced"
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5)  # before another attempt
 
 log = logging.getLogger("gateway.limits")
@@ -72,17 +78,25 @@ class Messages:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._work()), loop.create_task(self._watch())]
 
-    async def stop(self, seconds: float) -> None:
-        """Delivers what is left, for that long at most, and stops."""
+    async def stop(self, seconds: float) -> bool:
+        """Delivers what is left, for that long at most, and stops; returns whether all was delivered."""
+        delivered = True
         try:
             async with asyncio.timeout(seconds):
                 await self.ask("bye")
         except (TimeoutError, Unavailable):
-            log.warning("Redis could not be told how the last calls ended: it charges what they can have written.")
+            delivered = False
+            log.warning(
+                "Redis could not be told how the last calls ended: they are charged what they can have written until a "
+                "process reads this one's journal."
+            )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for operation in (*self.under_way, *self.queue):
+            operation.fail()
         await self.link.close()
+        return delivered
 
     def put(self, *what: Any) -> None:
         """Has an operation done some time; never waits."""
@@ -167,11 +181,14 @@ class Messages:
 
     async def _renewed(self, operations: list[Operation]) -> bool:
         """Enters the present epoch: what runs is counted there, and what still matters waits to be sent again."""
+        before = self.link.epoch
         try:
             epoch = await self.link.enter()
         except Away as reason:
             self._reason = str(reason)
             return False
+        if before is not None and before.name != epoch.name:
+            self._say_lost(EMPTIED if before.run == epoch.run else RESTARTED)
         pending = [operation for operation in (*operations, *self.queue) if self._matters(operation, epoch)]
         adopted = self.listener.adopted() if self.listener is not None else ()
         self.queue = deque([*(Operation(what) for what in adopted), *pending])
@@ -204,11 +221,20 @@ class Messages:
         self.living = max(1, int(said.get("living") or 1))
         if said.get("buried"):
             log.warning(
-                "A process was not heard of any more: %d reservations are charged what their calls can have written.",
+                "A process was not heard of any more: its calls (%d) are charged what they can have written.",
                 said["buried"],
             )
         for operation, answer in zip(operations, answers, strict=True):
             operation.answer(answer)
+
+    @staticmethod
+    def _say_lost(reason: str) -> None:
+        metrics.lost_counters[reason,] += 1
+        log.warning(
+            "Redis lost the shared counters (it was %s): budgets and the requests of the last minute are restored from "
+            "the database, calls in progress from each process. Rates of tokens and refusals are counted from zero.",
+            reason,
+        )
 
     def _say_away(self) -> None:
         if not self._said_away:
