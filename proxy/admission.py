@@ -122,20 +122,12 @@ class Admission:
 
     def extend(self) -> bool | Awaitable[bool]:
         """Asks for more; returns whether there was any, or what is to be awaited for that."""
-        if self.reservation is None:
-            return True
-        more = self.reservation.extend()
-        return self.extended(more) if isinstance(more, bool) else self.will_extend(more)
+        return self.reservation is None or self.reservation.extend()
 
-    async def will_extend(self, coming: Awaitable[bool]) -> bool:
-        """Waits for more."""
-        return self.extended(await coming)
-
-    def extended(self, more: bool) -> bool:  # noqa: FBT001 -- what a reservation said
-        """Notes in the journal what is reserved now."""
-        if more and self.reservation is not None:
+    def note_extended(self) -> None:
+        """Writes down what is reserved now: if this process dies, no more is charged."""
+        if self.reservation is not None:
             self.journal.extend(self.call_id, self.reservation.tokens)
-        return more
 
     def unheard(self, call: Call) -> int:
         """Returns about how many tokens Ollama has written of an answer in one piece that it did not count.

@@ -117,7 +117,7 @@ class Relay:
                 call.outcome.first_byte = monotonic() - call.started
             if not chunk and not reader.over:
                 frames += self.fail(UpstreamBroke())
-            elif reader.events > self.granted and not await self.extend(reader.tokens):
+            elif reader.events > self.granted and not await self.extend(min(reader.tokens, reader.events)):
                 frames = self.cut_short(frames, answer)
             elif reader.over:
                 frames = self.end(frames, answer)
@@ -166,6 +166,8 @@ class Relay:
             more = admission.extend()
             if not (more if isinstance(more, bool) else await more):
                 break
+        if admission is not None and admission.granted > self.granted:
+            admission.note_extended()
         self.granted = admission.granted if admission is not None else NEVER
         return self.granted >= tokens
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from proxy.call import Facts
 
 # What no answer can have: counts beyond these are an upstream's error, and count as not said.
-MOST_TOKENS = 1_000_000_000
+MOST_TOKENS = 100_000_000
 MOST_NANOSECONDS = 2**50  # some thirteen days
 # So many frames may follow the counts of an answer that has ended: its last choice, an empty one, its terminal mark.
 CLOSING_FRAMES = 3
