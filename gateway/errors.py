@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+from typing import NamedTuple, Protocol
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from gateway.pages import page
 from gateway.rest import Refusal, error_response
 
 MACHINE_PATHS = ("/api/", "/v1/", "/health")
+
+
+log = logging.getLogger("gateway")
+
+
+class CSRFCause(NamedTuple):
+    """Why a form failed its CSRF check: for whoever sent it, and for the operator."""
+
+    text: str
+    setting: str
 
 
 class Handler(Protocol):
@@ -33,6 +45,36 @@ def handler(status: int, title: str, message: str) -> Handler:
         return error_response(Refusal(status, message))
 
     return handle
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answers a form whose CSRF check failed, with the cause as far as the request tells it; logs what to set."""
+    cause = csrf_cause(request)
+    if cause is not None:
+        log.warning("A form was refused (%s). %s", reason, cause.setting)
+    context = {"cause": "" if cause is None else cause.text}
+    return page("403_csrf.html", context, status=403)
+
+
+def csrf_cause(request: HttpRequest) -> CSRFCause | None:
+    """Returns why an honest form fails here; None where nothing in the request tells."""
+    origin, own = request.headers.get("Origin", ""), f"{request.scheme}://{request.get_host()}"
+    has_cookie = settings.CSRF_COOKIE_NAME in request.COOKIES
+    if settings.CSRF_COOKIE_SECURE and not has_cookie and not origin.startswith("https://") and not request.is_secure():
+        return CSRFCause(
+            "This page was opened over HTTP, and its cookies travel over HTTPS alone: open it with https://.",
+            "Let people open the admin over HTTPS, or set TLS=off on a plain-HTTP network that is yours alone.",
+        )
+    if origin not in ("", "null", own):
+        return CSRFCause(
+            f"Your browser is at {origin}, but the request arrived as one for {own}: the proxy in between must pass "
+            "the original Host with its port, and the scheme.",
+            "Let the proxy send Host with its port (nginx: proxy_set_header Host $http_host) and X-Forwarded-Proto, "
+            "and name the proxy in TRUSTED_PROXIES.",
+        )
+    if not has_cookie:
+        return CSRFCause("Your browser sent no cookie: allow cookies for this site.", "The browser sent no cookie.")
+    return None
 
 
 bad_request = handler(400, "Bad request", "The request is malformed, or names a host that is not among ALLOWED_HOSTS.")

@@ -135,6 +135,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if ENV.tls else 0
 CSRF_TRUSTED_ORIGINS = [
     f"https://{'*' if host.startswith('.') else ''}{host}" for host in ENV.ALLOWED_HOSTS if ENV.tls and host != "*"
 ]
+CSRF_FAILURE_VIEW = "gateway.errors.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
     # A redirect to https comes too late for the key that came in plain text; the proxy closes that port.
     "security.W008",

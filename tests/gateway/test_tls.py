@@ -71,3 +71,23 @@ def test_a_keyed_request_is_not_redirected(server: GatewayServer) -> None:
         f"{server.url}/api/v1/generate", headers={"Host": NAME, **server.headers}, json={"prompt": "Hi"}
     )
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "cause", "logged"),
+    [
+        ({"Origin": f"https://{NAME}:8443"}, "must pass the original Host with its port", "proxy_set_header Host"),
+        ({"Origin": f"http://{NAME}", "Cookie": "x=y"}, "cookies travel over HTTPS alone", "TLS=off"),
+        ({"Origin": f"https://{NAME}", "Cookie": "x=y"}, "arrived as one for http://", "TRUSTED_PROXIES"),
+    ],
+    ids=["another port", "over HTTP", "without a cookie"],
+)
+def test_a_failed_session_check_names_its_cause(
+    server: GatewayServer, headers: dict[str, str], cause: str, logged: str
+) -> None:
+    answer = log_in(server, **headers)
+    assert answer.status_code == 403
+    assert "Your session check failed." in answer.text
+    assert cause in answer.text
+    assert "TRUSTED_PROXIES" not in answer.text
+    assert logged in server.log()

@@ -84,5 +84,5 @@ def test_browsers_get_a_page(gateway: GatewayServer, path: str, headers: dict[st
 def test_a_form_without_its_cookie_is_refused_with_advice(gateway: GatewayServer) -> None:
     answer = httpx.post(f"{gateway.url}/admin/login/", data={"username": "admin"}, headers={"Accept": BROWSER})
     assert answer.status_code == 403
-    assert "load the page anew" in answer.text
+    assert "Reload the page and try again" in answer.text
     assert_our_own(answer.text)
