@@ -78,6 +78,19 @@ def identify(meta: Meta) -> Principal | None:
     return found.principal
 
 
+def known_principal(meta: Meta) -> Principal | None:
+    """Returns the principal of a valid key in the headers, None without one.  Reads memory only, counts no guess.
+
+    It grants nothing: it only tells whose call failed before its key was asked for.
+    """
+    try:
+        text = credential(meta)
+    except TwoCredentialsError:
+        return None
+    found = look_up(text) if text is not None else None
+    return None if found is None else found.principal
+
+
 def require(meta: Meta) -> Principal:
     """Returns the principal as `identify` does, and raises NotAuthenticated where there is no key."""
     principal = identify(meta)

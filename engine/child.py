@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import signal
@@ -17,6 +18,8 @@ from typing import Self
 
 from engine.errors import EngineError
 from engine.fetch import fetch
+
+log = logging.getLogger("engine")
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -191,6 +194,5 @@ def cause(code: int) -> str:
 
 
 def say(text: str) -> None:
-    """Writes a line for people."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Writes a line into the log."""
+    log.warning(text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
 
 from apikeys.feed import feed
 from proxy.live import live
@@ -16,6 +17,7 @@ from usage.lately import resume
 from usage.ledger import Clock, Ledger
 from usage.limits import Room, limits
 from usage.metrics import metrics
+from usage.refused_store import store_refused
 from usage.shared.ended import EndedProcesses
 from usage.spent import charged, spent
 
@@ -90,6 +92,8 @@ class Accounting:
         """Brings the rest of the journal, which must be closed, into the database; blocks for ten seconds at most."""
         if self.joined:
             self.chores.stop()
+            with suppress(Error):
+                store_refused()
             self.keeper.stop()
 
     async def rooms(self, key_id: str, owner_id: int | None, team: str) -> Iterable[Room]:

@@ -11,16 +11,17 @@ from django.urls import Resolver404, resolve
 
 from gateway.lane import MachineLane
 from gateway.paths import decoded, respellings
-from gateway.request import client_of
+from gateway.request import client_of, user_agent_of
 from gateway.requestid import request_id_of
 from gateway.rest import error_body
-from proxy.call import DONE, LEFT, Call
+from proxy.call import DONE, FAILED, LEFT, REFUSED, Call
 from proxy.exceptions import BodyTimeout, BodyTooLarge
 
 if TYPE_CHECKING:
     from gateway.request import Message, Receive, Scope, Send
     from proxy.lane import Lane
 
+FAULT = 500
 # People's forms are small; nobody needs a key to send one, so little of it is held.
 PEOPLE_BODY_LIMIT = 256 * 2**10
 # All paths below these are Django's: the admin adds missing slashes, static files have a middleware.
@@ -90,6 +91,9 @@ class PeopleRequest:
     def __init__(self, scope: Scope, route: str, receive: Receive, send: Send) -> None:
         self.call = Call(request_id_of(scope), scope["method"], scope["path"], client_of(scope))
         self.call.route = route
+        self.call.user_agent = user_agent_of(scope)
+        # Views that know keys note in it whose call it is, and why it failed.
+        scope["call"] = self.call
         self.raw_receive = receive
         self.raw_send = send
         self.size = 0
@@ -118,7 +122,8 @@ class PeopleRequest:
             self.call.outcome.ended = LEFT  # until the last part is sent
             message["headers"] = [*message["headers"], (b"X-Request-ID", self.call.request_id.encode())]
         elif not message.get("more_body", False):
-            self.call.outcome.ended = DONE
+            outcome = self.call.outcome
+            outcome.ended = DONE if not outcome.error else FAILED if outcome.status >= FAULT else REFUSED
         await self.raw_send(message)
 
     def let_go(self) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpResponse
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
+from apikeys.authentication import known_principal
 from gateway.cors import CorsMiddleware
 from gateway.cycle import SHORTCUT, WHOLE
 from gateway.request import LaneRequest, client_of
@@ -21,6 +23,7 @@ from proxy.live import live
 from proxy.relay import EventStream
 from proxy.report import Reporter
 from proxy.views import limits_said, refused
+from usage.refused_calls import refused_calls
 
 if TYPE_CHECKING:
     from gateway.request import Receive, Scope, Send
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from proxy.lane import Lane
 
 
+# There is no need to look for a valid key behind these.
+UNKNOWN_CALLER = (AuthenticationFailed, NotAuthenticated)
 Respond = Callable[[LaneRequest], Awaitable[HttpResponse | EventStream]]
 
 
@@ -42,7 +47,12 @@ class MachineLane:
         self.table = table
         self.known_hosts: set[str] = set()  # what was found good once is good again
         self.respond_with_cors: Respond = CorsMiddleware(self.respond)  # type: ignore[arg-type, assignment]  # a narrower request; always a coroutine
-        self.report = Reporter(as_json=settings.ENV.production, addresses=settings.ENV.LOG_ADDRESSES)
+        self.report = Reporter(
+            as_json=settings.ENV.production,
+            addresses=settings.ENV.LOG_ADDRESSES,
+            keep=refused_calls.add,
+            record_addresses=settings.ENV.RECORD_ADDRESSES,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; whatever happens, its call is finished when this returns."""
@@ -50,6 +60,7 @@ class MachineLane:
         call.on_finish = self.report
         live.calls.add(call)
         request = LaneRequest(scope, receive, call)
+        call.user_agent = request.META.get("HTTP_USER_AGENT", "")
         sending = Sending(request, send)
         try:
             try:
@@ -85,6 +96,8 @@ class MachineLane:
                 raise NoMethod(call.method, sorted(view.routes))
             return cast("HttpResponse | EventStream", await view().dispatch(request))
         except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
+            if call.principal is None and not isinstance(error, UNKNOWN_CALLER):
+                call.principal = known_principal(request.META)
             return refused(refusal_of(error), request)
 
     def check_host(self, request: LaneRequest) -> None:

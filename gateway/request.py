@@ -67,6 +67,14 @@ def name_of(raw_name: bytes) -> str:
     return known
 
 
+def user_agent_of(scope: Scope) -> str:
+    """Returns the User-Agent header, "" where there is none."""
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            return str(value.decode("latin-1"))
+    return ""
+
+
 def client_of(scope: Scope) -> str:
     """Returns the client's address, "" where it has none."""
     client = scope.get("client")

@@ -20,6 +20,8 @@ from rest_framework.views import APIView
 
 log = logging.getLogger("gateway")
 
+# Of a refusal's message so much is kept in the log and the record.
+MAX_REASON = 300
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 # A status' word for programs, where nothing more precise is known.
@@ -55,6 +57,7 @@ class Refusal(exceptions.APIException):
         self.kind = kind or KINDS.get(status, "error")
         self.headers = headers
         self.hint = ""  # a sentence more, for a dialect that has room for it
+        self.logged = ""  # what the log and the record say in place of a message that may quote a prompt
 
     @property
     def is_fault(self) -> bool:
@@ -156,6 +159,9 @@ class AsyncAPIView(APIView):
             found = authenticator.authenticate(request)  # type: ignore[arg-type]  # not wrapped by DRF
             if found is not None:
                 request.user = found[0]
+                call = call_of(request)
+                if call is not None:
+                    call.principal = found[0]
                 return
 
     @classmethod
@@ -179,4 +185,14 @@ class AsyncAPIView(APIView):
 
     def error_response(self, error: Exception) -> HttpResponse:
         """Answers in the gateway's own error shape."""
-        return error_response(error)
+        refusal = refusal_of(error)
+        call = call_of(self.request)
+        if call is not None:
+            call.outcome.error, call.outcome.reason = refusal.kind, refusal.message[:MAX_REASON]
+        return error_response(refusal)
+
+
+def call_of(request: Any) -> Any:
+    """Returns the call (proxy/call.py) that stock Django serves with a request; None where nobody counts it."""
+    scope = getattr(request, "scope", None)
+    return scope.get("call") if scope is not None else None

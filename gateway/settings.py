@@ -213,18 +213,24 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATIONS": False,
 }
 
-# One line a finished request on stdout, written as it is; everything else goes to stderr.
+# One line a finished request on stdout, written as it is; everything else goes to stderr.  In production all of it is
+# JSON (docs/logging.md).
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {"format": "%(message)s"},
         "named": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "gateway.json_logging.JsonFormatter"},
     },
     "filters": {"suspicious": {"()": "gateway.log_filters.SuspiciousInOneLine"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "plain"},
-        "stderr": {"class": "logging.StreamHandler", "formatter": "named", "filters": ["suspicious"]},
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if ENV.production else "named",
+            "filters": ["suspicious"],
+        },
         "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},

@@ -82,6 +82,8 @@ class Outcome:
     answer_bytes: int = 0  # of an answer in one piece, as far as it came from Ollama
     dispatched: bool = False  # Ollama was asked
     usage: Usage = UNCOUNTED
+    error: str = ""  # the code of what went wrong
+    reason: str = ""  # the same for people; it quotes no prompt and no answer
 
 
 class Call:
@@ -93,6 +95,7 @@ class Call:
     route: str = ""  # the path of the table's row; a path that is in no table is nobody's business
     dialect: str = ""  # the name of the surface that its client speaks
     principal: Principal | None = None
+    user_agent: str = ""
     facts: Facts | None = None
     reader: Reader | None = None
     admission: Admission | None = None

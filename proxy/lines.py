@@ -8,6 +8,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from proxy.error_reason import error_of, product
 from proxy.speed import speeds
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def who(call: Call, admission: Admission) -> Line:
         "model": facts.canonical if facts else "",
         "route": f"{call.method} {call.route}",
         "dialect": call.dialect,
+        "request_id": call.request_id,
+        "user_agent": product(call.user_agent),
     }
 
 
@@ -53,10 +56,10 @@ def ended_line(call: Call, admission: Admission) -> Line:
     """Returns the line of a call that has ended."""
     outcome, facts = call.outcome, call.facts
     prompt, written, _, loading, reading, writing, estimated, cached = outcome.usage
+    error, reason = error_of(outcome)
     return {
         "event": "ended",
         **who(call, admission),
-        "request_id": call.request_id,
         "status": outcome.status or OK,
         "ended": outcome.ended,
         "prompt_tokens": prompt or 0,
@@ -72,6 +75,25 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "streamed": bool(facts and facts.streamed),
         "upstream": "ollama",
         "client": shown(call.client, admission.addresses),
+        "error": error,
+        "reason": reason,
+    }
+
+
+def refused_line(call: Call, facts: Line, addresses: str) -> Line:
+    """Returns what is kept of a call that failed before it was admitted; `facts` are what the log says of it."""
+    principal = call.principal
+    assert principal is not None  # noqa: S101 -- other calls are not kept
+    return {
+        **facts,
+        "call": "",
+        "at": time.time(),
+        "key": principal.key_id,
+        "owner": principal.owner_id,
+        "team": principal.team,
+        "model": call.facts.canonical if call.facts else "",
+        "wait": call.outcome.wait,
+        "client": shown(call.client, addresses),
     }
 
 

@@ -10,6 +10,7 @@ from django.http import StreamingHttpResponse
 
 from proxy.call import DONE, FAILED, LENGTH, NEVER
 from proxy.dialects.frames import FrameTooLong
+from proxy.error_reason import note_error
 from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamRefusal, UpstreamTimeout
 from proxy.upstream import BROKEN
 from usage.metrics import metrics
@@ -175,6 +176,8 @@ class Relay:
         """Ends the stream with an error event, and returns it."""
         if isinstance(refusal, UpstreamError):
             metrics.fail(refusal.kind)
+        facts = self.reader.facts
+        note_error(self.call.outcome, refusal, (facts.model, facts.target))
         self.finish(ended)
         return self.reader.error_event(self.route.surface, refusal, self.call.request_id)
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from gateway.rest import log_failure
-from proxy.lines import micro
+from proxy.error_reason import error_of, product
+from proxy.lines import micro, refused_line
 from usage.metrics import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy.call import Call
 
 log = logging.getLogger("gateway.calls")
@@ -28,10 +31,12 @@ logging._srcfile = None  # noqa: SLF001 -- documented by logging's own how-to
 MOMENT = 0.02
 # Ollama's own names are shorter; a client's may be anything.
 LONGEST_NAME = 200
+# The call itself is no trouble of the gateway's, however it went.
+LEVEL = "info"
 # What a person's line leaves out: it begins with the first two, and the rest can be looked up.
 LEFT_OUT = frozenset(
     {
-        *("status", "route", "dialect", "canonical", "received_bytes", "sent_bytes"),
+        *("level", "status", "route", "dialect", "canonical", "received_bytes", "sent_bytes"),
         *("ollama_total", "ollama_load", "ollama_prompt", "ollama_answer"),
     }
 )
@@ -51,9 +56,18 @@ class Reporter:
     Those of the same moment are seen to together: one by one, between everything else, they cost twice as much.
     """
 
-    def __init__(self, *, as_json: bool, addresses: bool) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        addresses: bool,
+        keep: Callable[[dict[str, Any]], None] | None = None,
+        record_addresses: str = "off",
+    ) -> None:
         self.line = json_line if as_json else readable_line
         self.addresses = addresses
+        self.keep = keep  # takes what the record of a call says that failed before it was admitted
+        self.record_addresses = record_addresses
         self.waiting: list[Over] = []
 
     def __call__(self, call: Call) -> None:
@@ -78,6 +92,9 @@ class Reporter:
         """Counts a call; returns its line."""
         facts = facts_of(*over)
         metrics.count(facts)
+        call = over.call
+        if self.keep is not None and call.principal is not None and call.admission is None and facts["error"]:
+            self.keep(refused_line(call, facts, self.record_addresses))
         if self.addresses:
             facts["client"] = over.call.client
         return self.line(facts)
@@ -87,8 +104,10 @@ def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
     """Returns what is said of a call that was over then; times are in seconds."""
     outcome, principal, facts = call.outcome, call.principal, call.facts
     prompt, written, total, loading, reading, writing, estimated, cached = outcome.usage
+    error, reason = error_of(outcome)
     return {
         "time": stamp(at),
+        "level": LEVEL,
         "request_id": call.request_id,
         "key": principal.key_id if principal else None,
         "label": principal.label if principal else None,
@@ -98,6 +117,9 @@ def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
         "canonical": facts.canonical[:LONGEST_NAME] if facts else None,
         "status": outcome.status,
         "ended": outcome.ended,
+        "error": error or None,
+        "reason": reason or None,
+        "user_agent": product(call.user_agent) or None,
         "prompt_tokens": prompt,
         "completion_tokens": written,
         "cached_tokens": cached,

@@ -11,6 +11,7 @@ from apikeys.authentication import APIKeyAuthentication
 from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, refusal_of
 from proxy.call import FAILED, REFUSED
+from proxy.error_reason import note_error
 from proxy.exceptions import ScopeMissing, UpstreamError
 from proxy.limitheaders import limit_headers
 from proxy.running import running
@@ -69,6 +70,7 @@ def refused(refusal: Refusal, request: LaneRequest) -> HttpResponse:
     """Answers a refusal in a client's dialect."""
     call: Call = request.call
     call.outcome.ended = FAILED if refusal.is_fault else REFUSED
+    note_error(call.outcome, refusal, (call.facts.model, call.facts.target) if call.facts else ())
     (metrics.fail if isinstance(refusal, UpstreamError) else metrics.refuse)(refusal.kind)
     surface = surface_of(call.path, request.META)
     call.dialect = surface.name

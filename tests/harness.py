@@ -210,7 +210,9 @@ class GatewayServer:
 
     def _accepts(self) -> bool:
         assert self._running().poll() is None, f"the server ended with {self._running().poll()}:\n{self.log()}"
-        found = re.search(r"^  API +(http://(\S+):(\d+))$", self.log()[self._said_before :], re.MULTILINE)
+        # In production it is a line of JSON.
+        pattern = r'^(?:  |.*"message":")API +(http://([^\s"]+):(\d+))(?:"}|)$'
+        found = re.search(pattern, self.log()[self._said_before :], re.MULTILINE)
         if not found:
             return False
         self.url = found[1]

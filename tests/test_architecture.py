@@ -75,6 +75,7 @@ PURE = (
     "usage.journal",
     "usage.lines",
     "usage.metrics",
+    "usage.refused_calls",
     "usage.rollups",
     "usage.segments",
     "usage.depth",

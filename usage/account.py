@@ -8,6 +8,7 @@ from usage.alerts import Alerts
 from usage.chores import Chore, Chores
 from usage.keeper import Keeper
 from usage.pruning import cutoff, prune
+from usage.refused_store import store_refused
 from usage.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 ALERT_SECONDS = 15.0
 PRUNE_SECONDS = 86_400.0
+REFUSED_SECONDS = 0.5
 
 
 def keeper_of(env: Env, conclude: Callable[[str], bool]) -> Keeper:
@@ -30,6 +32,7 @@ def chores_of(env: Env) -> Chores:
     return Chores(
         [
             Chore("telling of budgets", ALERT_SECONDS, alerts.step),
+            Chore("storing refused calls", REFUSED_SECONDS, store_refused),
             Chore("pruning records", PRUNE_SECONDS, lambda: prune(cutoff(env.RECORD_DAYS)) > 0),
         ]
     )

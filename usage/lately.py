@@ -27,8 +27,11 @@ class Begun(NamedTuple):
 def lately(now: float) -> list[Begun]:
     """Returns the calls that ended in the minute before `now` (epoch seconds), the one that began first first."""
     since = datetime.fromtimestamp(now, UTC) - timedelta(seconds=MINUTE)
-    rows = UsageRecord.objects.filter(at__gte=since).values_list(
-        "at", "total", "key", "owner", "team", "prompt_tokens", "completion_tokens"
+    # What was refused before it was admitted took nothing of a limit.
+    rows = (
+        UsageRecord.objects.filter(at__gte=since)
+        .exclude(call="")
+        .values_list("at", "total", "key", "owner", "team", "prompt_tokens", "completion_tokens")
     )
     found = [
         Begun(max(0.0, now - at.timestamp() + total), key, owner, team, prompt + completion)

@@ -12,6 +12,7 @@ import orjson
 
 # How long texts may be; what is longer is cut.
 KEY, TEAM, MODEL, ROUTE, WORD, ID, ADDRESS = 32, 100, 200, 100, 20, 64, 64
+ERROR, REASON, USER_AGENT = 40, 300, 72
 NANO = 1_000_000_000
 # Ollama's clock and ours may differ by so many seconds of a call; durations beyond that are not believed in sums.
 CLOCK_SLACK = 1.0
@@ -22,6 +23,12 @@ ADMITS = b'{"event":"admitted",'
 # Tokens a second, for calls of servers that did not write down how fast their models are.
 UNKNOWN_RATE = 20.0
 LOST = "lost"  # how a call ended whose process died before it did
+LOST_FIELDS = {
+    "ended": LOST,
+    "estimated": True,
+    "error": "gateway_died",
+    "reason": "The gateway's process ended before the call did.",
+}
 
 
 class Record(NamedTuple):
@@ -51,6 +58,9 @@ class Record(NamedTuple):
     streamed: bool
     upstream: str
     client: str
+    error: str = ""
+    reason: str = ""
+    user_agent: str = ""
 
     @property
     def gpu_nanoseconds(self) -> int:
@@ -103,7 +113,7 @@ def admitted(said: dict[str, Any]) -> Admitted:
     # A call that no limit applies to has reserved nothing, and may write what its cap allows.
     rest = MOST if reserved is None else max(0, reserved - estimate)
     most = rest if cap is None else min(rest, cap)
-    lost = {**said, "ended": LOST, "prompt_tokens": estimate, "completion_tokens": most, "estimated": True}
+    lost = {**said, **LOST_FIELDS, "prompt_tokens": estimate, "completion_tokens": most}
     rate = seconds(said.get("rate"))
     return Admitted(text(said.get("call"), ID), record(lost), UNKNOWN_RATE if rate is None else rate)
 
@@ -150,6 +160,9 @@ def record(said: dict[str, Any]) -> Record:
         streamed=get("streamed") is True,
         upstream=text(get("upstream"), ID),
         client=text(get("client"), ADDRESS),
+        error=text(get("error"), ERROR),
+        reason=text(get("reason"), REASON),
+        user_agent=text(get("user_agent"), USER_AGENT),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from usage.models import UsageRecord
+from usage.models import RefusedDay, UsageRecord
 
 # Records a transaction: a millisecond or two of SQLite's one write lock.
 PORTION = 100
@@ -21,4 +21,7 @@ def prune(before: datetime, most: int = PORTION) -> int:
     """Deletes up to `most` records that ended before a moment, the oldest first; returns how many."""
     # One statement: the database does all of it, and the threads that serve go on meanwhile.
     old = UsageRecord.objects.filter(at__lt=before).order_by("at").values("pk")[:most]
-    return UsageRecord.objects.filter(pk__in=old).delete()[0]
+    deleted = UsageRecord.objects.filter(pk__in=old).delete()[0]
+    if not deleted:
+        RefusedDay.objects.filter(day__lt=before.date()).delete()
+    return deleted

@@ -6,14 +6,16 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy.call import DONE, REFUSED
+from proxy.error_reason import upstream_reason
 from proxy.exceptions import UpstreamTimeout
-from proxy.refusals import upstream_refusal
+from proxy.refusals import upstream_refusal, words
 from proxy.relay import whole
 from proxy.running import running
 
 if TYPE_CHECKING:
     from gateway.rest import Refusal
     from proxy.call import Call
+    from proxy.exceptions import UpstreamRefusal
     from proxy.metadata import Question
     from proxy.upstream import Answer, Payload
 
@@ -33,8 +35,7 @@ async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer
     if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
         text = b"" if method == "HEAD" else await whole(answer, call, running.idle)
         call.outcome.ended = REFUSED
-        names = (call.facts.model, call.facts.target) if call.facts else ()
-        raise upstream_refusal(answer.status, text, *names)
+        raise refused_by_ollama(call, answer.status, text, body if isinstance(body, bytes) else None)
     return answer
 
 
@@ -58,10 +59,24 @@ async def ask_metadata(call: Call, question: Question, seconds: float = 0.0) -> 
     call.answered = reply.status
     if reply.status >= 300:  # noqa: PLR2004 -- anything but a success
         call.outcome.ended = REFUSED
-        names = (call.facts.model, call.facts.target) if call.facts else ()
-        raise upstream_refusal(reply.status, reply.body, *names)
+        raise refused_by_ollama(call, reply.status, reply.body, None)
     call.outcome.ended = DONE
     return reply.body
+
+
+def refused_by_ollama(call: Call, status: int, text: bytes, sent: bytes | None) -> UpstreamRefusal:
+    """Returns the refusal that an error answer of Ollama's becomes, with what may be logged of it.
+
+    `sent` is the request's body, whose words don't belong in a log; None if it is not known.
+    """
+    names = (call.facts.model, call.facts.target) if call.facts else ()
+    refusal = upstream_refusal(status, text, *names)
+    said = words(text)
+    if names:
+        said = said.replace(names[1], names[0])
+    quotes = bool(said) and said in refusal.message
+    refusal.logged = upstream_reason(refusal.message, names, sent) if quotes else refusal.message
+    return refusal
 
 
 def first_byte_timed_out() -> Refusal:

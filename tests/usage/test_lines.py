@@ -26,9 +26,10 @@ def line(said: dict[str, Any]) -> bytes:
 
 
 def test_an_ended_call_is_read_whole() -> None:
-    record = read(line(ended(owner=3, team="lab", client="192.0.2.1")))
+    given = {"error": "upstream_failed", "reason": "It broke off.", "user_agent": "curl/8.5.0"}
+    record = read(line(ended(owner=3, team="lab", client="192.0.2.1", **given)))
     assert isinstance(record, Record)
-    said = ended(owner=3, team="lab", client="192.0.2.1")
+    said = ended(owner=3, team="lab", client="192.0.2.1", **given)
     assert {name: said[name] for name in record._asdict()} == record._asdict()
     assert record.gpu_nanoseconds == 600
 

@@ -60,10 +60,12 @@ def test_a_time_is_written_as_django_writes_it(at: float) -> None:
 
 
 def test_everything_that_is_said_of_a_call_is_stored(writer: Writer) -> None:
-    writer.write(ended(owner=7, team="lab", client="192.0.2.0", cached_tokens=4))
+    given = {"owner": 7, "team": "lab", "client": "192.0.2.0", "cached_tokens": 4}
+    given |= {"error": "upstream_failed", "reason": "It broke off.", "user_agent": "curl/8.5.0"}
+    writer.write(ended(**given))
     Replay(writer.folder).run(writer.name)
     row = UsageRecord.objects.get()
-    said = ended(owner=7, team="lab", client="192.0.2.0", cached_tokens=4)
+    said = ended(**given)
     assert row.at.timestamp() == NOON
     for name in {field.name for field in UsageRecord._meta.get_fields()} - {"id", "at"}:
         assert getattr(row, name) == said[name], name

@@ -13,7 +13,9 @@ class UsageRecord(models.Model):
     Durations are Ollama's, in nanoseconds; `wait`, `first_byte` and `total` are the gateway's, in seconds.
     """
 
-    call = models.CharField(max_length=lines.ID, help_text="The call's id in the journal.")
+    call = models.CharField(
+        max_length=lines.ID, help_text="The call's id in the journal; empty if it was refused before it was admitted."
+    )
     at = models.DateTimeField(help_text="When it ended (UTC).")
     key = models.CharField(max_length=lines.KEY, help_text="The id of the key.")
     owner = models.PositiveBigIntegerField(null=True)
@@ -39,15 +41,37 @@ class UsageRecord(models.Model):
     streamed = models.BooleanField()
     upstream = models.CharField(max_length=lines.ID, blank=True)
     client = models.CharField(max_length=lines.ADDRESS, blank=True)
+    error = models.CharField(
+        max_length=lines.ERROR, blank=True, default="", db_default="", help_text="The code of what went wrong."
+    )
+    reason = models.CharField(
+        max_length=lines.REASON,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What went wrong; quotes no prompt and no answer.",
+    )
+    user_agent = models.CharField(
+        "client library",
+        max_length=lines.USER_AGENT,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The User-Agent's product.",
+    )
+
+    label: str = ""  # of its key, where a page has looked it up
 
     class Meta:
-        """Records can only be looked at; the indexes serve pruning and the pages of a key."""
+        """Records can only be looked at; the indexes serve pruning, the pages of a key, and the search."""
 
         default_permissions = ("view",)
         verbose_name = "call"
         indexes = [
             models.Index(fields=["at"], name="record_at"),
             models.Index(fields=["key", "at"], name="record_key_at"),
+            models.Index(fields=["status", "at"], name="record_status_at"),
+            models.Index(fields=["request_id"], name="record_request_id"),
         ]
 
     def __str__(self) -> str:

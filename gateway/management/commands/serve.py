@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser
 from contextlib import ExitStack
 from typing import Any
@@ -22,6 +23,7 @@ from gateway.addresses import CannotListen, Listening, listening
 from gateway.database import prepare
 from gateway.env import DEFAULT_OLLAMA_URL, Env, load
 from gateway.firstrun import NoPlaceForSecrets, first_run
+from gateway.json_logging import JsonOutput, log_everything
 from gateway.probe import look
 from usage.sole import NotSole, Sole
 
@@ -43,6 +45,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, host: str | None, port: str | None, reload: bool, **_options: Any) -> None:
         """Takes the steps in their order; every foreseeable failure is one line and exit code 1."""
         use(HOST=host, PORT=port)
+        if settings.ENV.production:
+            self.speak_json()
         with ExitStack() as engine:
             try:
                 where = listening(settings.ENV.HOST, settings.ENV.PORT)
@@ -63,6 +67,14 @@ class Command(BaseCommand):
             from gateway.server import run
 
             run(host=where.host, port=where.port, reload=reload)
+
+    def speak_json(self) -> None:
+        """Makes lines of the log of all that is said from here on; a person at a terminal still gets the greeting."""
+        log_everything()
+        if not sys.stdout.isatty():
+            self.stdout = JsonOutput(sys.stdout, "info")
+        if not sys.stderr.isatty():
+            self.stderr = JsonOutput(sys.stderr, "error")
 
     def find_ollama(self, engine: ExitStack) -> str:
         """Starts the demo engine if it is wanted; returns which Ollama requests go to, in words."""
