@@ -52,7 +52,7 @@ def is_up(engine: EngineProcess) -> bool:
     return httpx.get(f"{engine.url}/api/version", timeout=20).status_code == 200
 
 
-def test_a_killed_engine_is_back_on_the_same_address(cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_engine_is_back_on_the_same_address(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     with EngineProcess(cache) as engine:
         url, pid = engine.url, pid_of(engine)
         os.kill(pid, signal.SIGKILL)
@@ -60,7 +60,7 @@ def test_a_killed_engine_is_back_on_the_same_address(cache: Path, capfd: pytest.
         until(lambda: engine.pid != pid)
         assert is_up(engine)
         assert engine.url == url
-    assert "SIGKILL" in capfd.readouterr().err
+    assert "SIGKILL" in caplog.text
 
 
 def test_it_has_none_of_the_gateways_secrets_and_does_not_listen_to_its_signals(
@@ -117,7 +117,7 @@ def test_a_port_in_use_is_named(engine: EngineProcess, cache: Path) -> None:
 
 
 def test_one_that_can_no_longer_start_is_given_up_and_refuses_its_callers(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(child, "PAUSES", (0.0,))
     with EngineProcess(cache) as engine:
@@ -134,4 +134,4 @@ def test_one_that_can_no_longer_start_is_given_up_and_refuses_its_callers(
             return False
 
         until(is_refused)
-    assert "restart the gateway" in capfd.readouterr().err
+    assert "restart the gateway" in caplog.text

@@ -155,7 +155,7 @@ def test_of_a_flood_some_are_kept_and_all_are_counted(make_gateway: Callable[...
 def test_the_admin_finds_a_call_by_whatever_is_known_of_it(server: GatewayServer) -> None:
     key_id, secret = issue(server, "searchable thing")
     headers = {"X-API-Key": secret, "X-Request-ID": "debug-search", "User-Agent": "finder/3"}
-    httpx.post(f"{server.url}{CHAT}", headers=headers, json={"model": "nowhere:1b", "messages": []})
+    httpx.post(f"{server.url}{CHAT}", headers=headers, json=chat(model="missing"))
     call_of(server, "debug-search")
     with httpx.Client(base_url=server.url) as browser:
         page = browser.get("/admin/login/")
