@@ -4,7 +4,8 @@ Refusal (gateway/rest.py)
 ├── BadBody                 400  the JSON is not what the route takes
 ├── BodyTimeout             408  the client paused too long while sending
 ├── BodyTooLarge            413
-├── EncodedBody             415  a compressed body hides what it asks for
+├── BodyExpands             413  a compressed body is too many times as large when decoded
+├── EncodedBody             415  the body is compressed in a way that is not supported
 ├── ModelNotFound           404  no such model, or none that this key may use
 ├── CloudRefused            403
 ├── ScopeMissing            403
@@ -32,6 +33,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gateway.rest import Refusal
+from proxy.decoding import SUPPORTED
 from usage.dimensions import BUDGETS, CONCURRENCY
 
 if TYPE_CHECKING:
@@ -59,16 +61,22 @@ class BodyTooLarge(Refusal):
         super().__init__(413, f"The request body is larger than {limit} bytes, the limit here ({why}).")
 
 
+class BodyExpands(Refusal):
+    """The body is so many times as large when decoded that it was made to exhaust whoever decodes it."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "The request body expands too much when it is decoded. Send it uncompressed.")
+
+
 class EncodedBody(Refusal):
-    """The body is compressed."""
+    """The body is compressed in a way that is not supported here."""
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, supported: str = SUPPORTED) -> None:
         super().__init__(
-            415, f"Content-Encoding {encoding[:40]!r} is not taken: send the body as plain JSON.", headers=PLAIN_BODY
+            415,
+            f"Content-Encoding {encoding[:40]!r} is not supported. Use one of {supported}, or none.",
+            headers={"Accept-Encoding": supported},
         )
-
-
-PLAIN_BODY = {"Accept-Encoding": "identity"}
 
 
 # Ollama's own words come first: some clients look for them.

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 
 from proxy.answer import EMPTY, without_content
 from proxy.body import ClientGone
-from proxy.exceptions import BodyTimeout, BodyTooLarge
+from proxy.exceptions import BodyTimeout, BodyTooLarge, EncodedBody
 from proxy.running import running
 from proxy.serving.asking import ask_whole
 from proxy.serving.plain import upstream_path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 async def upload(call: Call, route: Route, request: LaneRequest) -> HttpResponse:
     """Serves `POST /api/blobs/{digest}`; Ollama checks the digest."""
+    if coding := request.META.get("HTTP_CONTENT_ENCODING", "").removeprefix("identity"):
+        raise EncodedBody(coding, "identity")
     size = request.META.get("CONTENT_LENGTH", "")
     body = Upload(parts(call, request), int(size) if size.isdigit() else None)
     content = await ask_whole(call, "POST", upstream_path(route, request.argument), body)
