@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.harness import GatewayServer, wait_until
+from tests.proxy.test_unheard import line_of
 from tests.proxy.wire import Client, FakeUpstream, Peer, chunk, fake_upstream
 
 FALSE = [-5, 1.5, "7", None, True, 10**9, 10**18, 10**30, [1], {"a": 1}]
@@ -108,9 +109,7 @@ def test_counts_that_can_not_be_true_are_estimated(
         with Client(server) as client:
             client.ask(path, {"model": "m", "stream": stream, **body}, X_Request_ID=request_id)
             assert client.answer().status == 200
-        mark = f'"request_id":"{request_id}"'
-        wait_until(lambda mark=mark: mark in server.log(), 5, server.log)  # type: ignore[misc]  # of this round
-        (line,) = (json.loads(line) for line in server.log().splitlines() if mark in line)
+        line = line_of(server, request_id)
         assert 0 <= line["prompt_tokens"] <= 2, line
         assert 0 <= line["completion_tokens"] <= 60, line
         assert (line["cached_tokens"] or 0) <= line["prompt_tokens"]

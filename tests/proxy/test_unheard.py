@@ -81,9 +81,13 @@ def test_the_time_in_which_a_prompt_is_read_writes_nothing() -> None:
 def line_of(server: GatewayServer, request_id: str) -> dict[str, Any]:
     """The log's line of a request."""
     mark = f'"request_id":"{request_id}"'
-    wait_until(lambda: mark in server.log(), 10, server.log)
-    (line,) = [line for line in server.log().splitlines() if mark in line]
-    found: dict[str, Any] = json.loads(line)
+
+    def lines() -> list[str]:
+        # Whole ones: the last may be half written.
+        return [line for line in server.log().split("\n")[:-1] if mark in line]
+
+    wait_until(lambda: bool(lines()), 10, server.log)
+    found: dict[str, Any] = json.loads(lines()[0])
     return found
 
 
