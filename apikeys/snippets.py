@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.conf import settings
 
 from apikeys import lists
-from apikeys.api.bounds import model_covers
+from apikeys.delegation import model_covers
 
 if TYPE_CHECKING:
     from apikeys.models import Key

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.contrib.auth import get_user_model
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -13,6 +14,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from apikeys.delegation import OPERATOR, change_excesses, excesses
 from apikeys.lists import SCOPES, parts
 from apikeys.models import Allowance, Key
 from apikeys.models.allowance import LARGEST
@@ -25,6 +27,7 @@ else:
     KeyModelForm = forms.ModelForm  # takes no type argument at run time
 
 LIMITS = tuple(Allowance.Dimension.values)
+SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in SCOPES.items()]
 ONE_LINE = ("models", "routes", "addresses")
 
 
@@ -59,8 +62,10 @@ class LimitFields(forms.Form):
 class KeyForm(LimitFields, KeyModelForm):
     """A key's fields, its scopes as boxes to tick, and its limits, which stand in a table of their own."""
 
+    authority = OPERATOR  # of whoever fills it in
+
     scopes = forms.MultipleChoiceField(
-        choices=[(scope, f"{scope}: {meaning}") for scope, meaning in SCOPES.items()],
+        choices=SCOPE_CHOICES,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         initial=["inference"],
         required=False,
@@ -91,9 +96,49 @@ class KeyForm(LimitFields, KeyModelForm):
                 self.fields[name].widget = UnfoldAdminTextInputWidget()
         if "note" in self.fields:
             self.fields["note"].widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+        if self.authority.owners is not None and "owner" in self.fields:
+            owner = cast("forms.ModelChoiceField[Any]", self.fields["owner"])
+            owner.queryset = get_user_model().objects.filter(pk__in=self.authority.owners)
+            owner.initial = next(iter(self.authority.owners), None)
+        if "scopes" in self.fields:
+            allowed = self.authority.scopes
+            cast("forms.MultipleChoiceField", self.fields["scopes"]).choices = [
+                each for each in SCOPE_CHOICES if each[0] in allowed
+            ]
         if self.instance.pk:
             self.initial["scopes"] = list(parts(self.instance.scopes))
             self.initial.update(self.instance.limits)
+
+    def clean(self) -> dict[str, Any] | None:
+        """Gives a key its owner and team where there is but one to give, as the API does."""
+        cleaned = super().clean()
+        for name, allowed in (("owner", self.authority.owners), ("team", self.authority.teams)):
+            if (
+                allowed is not None
+                and len(allowed) == 1
+                and not self.cleaned_data.get(name)
+                and name not in self.errors
+            ):
+                (only,) = allowed
+                value = get_user_model().objects.filter(pk=only).first() if name == "owner" else only
+                self.cleaned_data[name] = value
+        return cleaned
+
+    def _post_clean(self) -> None:
+        """Refuses what whoever fills in the form may not give, once the key has all its fields."""
+        before = self.instance.limits if self.instance.pk else None
+        super()._post_clean()  # type: ignore[misc] # Django's own place for what needs the whole object
+        if self.errors:
+            return
+        limits = {name: amount for name, amount in self.limits().items() if amount}
+        found = (
+            excesses(self.authority, self.instance, limits)
+            if before is None
+            else change_excesses(self.authority, self.instance, before, limits)
+        )
+        excess = list(found)
+        if excess:
+            self.add_error(None, f"You can't give, or change, more than you may: {'; '.join(excess)}.")
 
     def clean_scopes(self) -> str:
         """Returns the ticked boxes as they are stored."""

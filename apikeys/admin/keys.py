@@ -14,8 +14,9 @@ from django.utils.html import format_html
 from apikeys.admin.filters import ModelFilter, OwnerFilter, StateFilter, TeamFilter
 from apikeys.admin.forms import LIMITS, KeyForm
 from apikeys.admin.issued import issued
-from apikeys.admin.stepping import Stepping
+from apikeys.admin.stepping import Stepping, authority_of
 from apikeys.admin.typed import KeyModelAdmin
+from apikeys.delegation import may_change
 from apikeys.description import sentence
 from apikeys.models import Key, RevocationIsFinal
 from apikeys.models.allowance import said
@@ -78,8 +79,10 @@ class KeyAdmin(Stepping, KeyModelAdmin):
     # Permissions
 
     def has_change_permission(self, request: HttpRequest, obj: Key | None = None) -> bool:
-        """Leaves a revoked key as it is."""
-        return super().has_change_permission(request, obj) and (obj is None or obj.revoked_at is None)
+        """Leaves a revoked key as it is, and one that has more than the user may give."""
+        if not super().has_change_permission(request, obj):
+            return False
+        return obj is None or (obj.revoked_at is None and may_change(authority_of(request), obj))
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Key | None = None) -> bool:
         """Keeps every key."""
@@ -136,6 +139,15 @@ class KeyAdmin(Stepping, KeyModelAdmin):
         return super().changelist_view(request, {"title": "API keys", **(extra_context or {})})
 
     # Issuing and changing
+
+    def get_form(self, request: HttpRequest, obj: Key | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 -- Django's
+        """Returns the form, bounded by what the user may give."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"authority": authority_of(request)})
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> Any:
+        """Searches among users only for those who may choose any."""
+        return super().get_autocomplete_fields(request) if authority_of(request).owners is None else ()
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

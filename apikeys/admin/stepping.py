@@ -19,16 +19,19 @@ from apikeys.admin.forms import RotateForm
 from apikeys.admin.issued import issued
 from apikeys.admin.steps import DISABLE, ENABLE, REVOKE, STEPS, Step
 from apikeys.admin.typed import KeyModelAdmin
-from apikeys.models import Key
+from apikeys.delegation import may_change, of_user
+from apikeys.models import Key, KeyRevision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.contrib.auth.models import User
 
+    from apikeys.delegation import Authority
     from apikeys.models import KeyQuerySet
 
 KEYS_NAMED = 20
+AUTHORITY = "_key_authority"  # where a request keeps it
 
 
 class Stepping(KeyModelAdmin):
@@ -89,6 +92,11 @@ class Stepping(KeyModelAdmin):
         if not chosen.exists():
             self.message_user(request, step.nothing, messages.WARNING)
             return None
+        authority = authority_of(request)
+        beyond = [] if authority.is_whole else [key for key in chosen if not may_change(authority, key)]
+        if beyond:
+            self.message_user(request, self.beyond(beyond), messages.ERROR)
+            return None
         if "confirmed" not in request.POST:
             return self.ask(request, step, chosen)
         self.do(request, step, chosen)
@@ -126,16 +134,37 @@ class Stepping(KeyModelAdmin):
 
     def do(self, request: HttpRequest, step: Step, chosen: KeyQuerySet) -> None:
         """Does it, and says so."""
+        authority = authority_of(request)
         with transaction.atomic():
+            KeyRevision.lock()
             keys = list(chosen)
+            beyond = [] if authority.is_whole else [key for key in keys if not may_change(authority, key)]
+            if beyond:
+                self.message_user(request, self.beyond(beyond), messages.ERROR)
+                return
             count = step.do(Key.objects.filter(pk__in=[key.pk for key in keys]) if len(keys) == 1 else chosen)
             LogEntry.objects.log_actions(cast("User", request.user).pk, keys, CHANGE, f"{step.verb}d.")
         names = str(keys[0]) if count == 1 else f"{count} keys"
         self.message_user(request, step.done.format(keys=names), messages.SUCCESS)
 
+    @staticmethod
+    def beyond(keys: list[Key]) -> str:
+        """Says which keys keep an action from being done."""
+        names = ", ".join(map(str, keys[:KEYS_NAMED])) + (" …" if len(keys) > KEYS_NAMED else "")
+        return f"Nothing was changed: you may not change {names}, which have more than you may give."
+
     def around(self, request: HttpRequest) -> dict[str, Any]:
         """Returns what every page of the admin is given."""
         return {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
+
+
+def authority_of(request: HttpRequest) -> Authority:
+    """Returns what the user of a page may give, found once a request."""
+    known: Authority | None = getattr(request, AUTHORITY, None)
+    if known is None:
+        known = of_user(request.user)
+        setattr(request, AUTHORITY, known)
+    return known
 
 
 def named_pages(patterns: list[URLPattern]) -> list[URLPattern]:

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from apikeys.api import schema
+from apikeys.api.bounds import authority_of
 from apikeys.api.serializers import LimitFields
 from apikeys.api.views import KeysView, body, json
 from apikeys.models import Allowance
@@ -62,7 +63,7 @@ class OneLimitView(LimitsView):
     def change(self, request: HttpRequest, principal: Principal) -> HttpResponse:
         """Sets limits; a key that is bound itself can't, since it could loosen what binds it or hold back others."""
         found = self.one(principal)
-        if is_bound(principal) or Allowance.of("key", principal.key_id):
+        if not authority_of(principal).may_limit_others:
             raise Refusal(
                 403, "A key that has rules or limits of its own can't set those of others.", kind="more_than_own"
             )
@@ -75,12 +76,6 @@ class OneLimitView(LimitsView):
 def is_held(principal: Principal) -> bool:
     """Tells whether a key is of a team or an owner."""
     return bool(principal.team) or principal.owner_id is not None
-
-
-def is_bound(principal: Principal) -> bool:
-    """Tells whether a key has any rule."""
-    lists = (principal.models, principal.routes, principal.addresses, principal.body_limit, principal.expires_at)
-    return is_held(principal) or any(lists)
 
 
 def seen_by(principal: Principal) -> list[Whose]:

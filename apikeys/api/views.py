@@ -14,7 +14,7 @@ from drf_spectacular.utils import extend_schema
 
 from apikeys.actor import acting
 from apikeys.api import schema
-from apikeys.api.bounds import within_own
+from apikeys.api.bounds import authority_of, within
 from apikeys.api.serializers import KeyChanges, KeyFields, Rotation, checked, given
 from apikeys.authentication import APIKeyAuthentication
 from apikeys.description import described
@@ -111,7 +111,7 @@ class KeyListView(KeysView):
         secret = key.give_secret()
         checked(key)
         asked = {dimension: amount for dimension, amount in limits.items() if amount is not None}
-        within_own(principal, Allowance.of("key", principal.key_id), key, asked)
+        within(authority_of(principal), key, asked)
         key.save(force_insert=True)
         return json({"key": secret, **described(key)}, 201)
 
@@ -137,22 +137,22 @@ class OneKeyView(KeysView):
     def change(self, request: HttpRequest, principal: Principal) -> HttpResponse:
         """Changes what the body names; the key may have more than the asking one neither before nor after."""
         key = self.one(principal)
-        own = Allowance.of("key", principal.key_id)
-        within_own(principal, own, key, key.limits)
+        authority, before = authority_of(principal), key.limits
+        within(authority, key, before)
         values, limits = given(KeyChanges, body(request), partial=True)
         for name, value in values.items():
             setattr(key, name, value)
         key.new_limits = limits or None
         checked(key)
-        after = {name: amount for name, amount in {**key.limits, **limits}.items() if amount is not None}
-        within_own(principal, own, key, after)
+        after = {name: amount for name, amount in {**before, **limits}.items() if amount is not None}
+        within(authority, key, after, before)
         key.save()
         return json(described(key))
 
     def revoke(self, principal: Principal) -> HttpResponse:
         """Revokes the key for good."""
         key = self.one(principal)
-        within_own(principal, Allowance.of("key", principal.key_id), key, key.limits)
+        within(authority_of(principal), key, key.limits)
         key.revoke()
         return json(described(key))
 
@@ -168,7 +168,7 @@ class RotationView(KeysView):
     def rotate(self, request: HttpRequest, principal: Principal) -> HttpResponse:
         """Rotates; whoever may do this to a key gets its secret, so the key may have no more than the asking one."""
         key = self.one(principal)
-        within_own(principal, Allowance.of("key", principal.key_id), key, key.limits)
+        within(authority_of(principal), key, key.limits)
         asked = Rotation(data=body(request) if request.body else {})
         asked.is_valid(raise_exception=True)
         secret = key.rotate(timedelta(seconds=asked.validated_data["grace"]))

@@ -139,11 +139,17 @@ class Key(db.Model):
     objects = KeyQuerySet.as_manager()
 
     class Meta:
-        """There is no permission to delete."""
+        """There is no permission to delete; what goes beyond a user's own takes a permission each."""
 
         verbose_name = "API key"
         ordering = ("-pk",)
         default_permissions = ("add", "change", "view")
+        permissions = (
+            ("grant_scopes", "Can grant keys scopes beyond inference, and change keys that have them"),
+            ("set_limits", "Can set limits of keys beyond one's own"),
+            ("assign_owner", "Can issue keys to other users, and change their keys"),
+            ("assign_team", "Can issue and change keys of any team"),
+        )
 
     def __str__(self) -> str:
         """Names the key for people."""

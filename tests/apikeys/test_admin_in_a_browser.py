@@ -229,3 +229,52 @@ def test_the_key_can_be_copied_without_a_clipboard(gateway: GatewayServer, page:
     page.get_by_role("button", name="Copy key").press("Enter")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("getSelection().toString()") == page.locator("#secret").inner_text()
+
+
+GROUPS = {
+    "Key issuer": {"issue": True, "scopes": ["inference"], "limits": False, "audit": False, "users": 200, "user": 403},
+    "Operator": {
+        "issue": True,
+        "scopes": ["inference", "manage", "keys", "metrics"],
+        "limits": True,
+        "audit": True,
+        "users": 200,
+        "user": 200,
+    },
+    "Auditor": {"issue": False, "limits": True, "audit": True, "users": 200, "user": 403},
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_ready_made_group_at_work(gateway: GatewayServer, context: BrowserContext, group: str) -> None:
+    may, name = GROUPS[group], group.replace(" ", "-").lower()
+    code = (
+        "from django.contrib.auth.models import *;"
+        f"u = User.objects.create_user({name!r}, password={ADMIN_PASSWORD!r}, is_staff=True);"
+        f"u.groups.add(Group.objects.get(name={group!r}))"
+    )
+    gateway.manage("shell", "-v", "0", "-c", code)
+    page = context.new_page()
+    page.goto(f"{gateway.url}/admin/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(ADMIN_PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{gateway.url}/admin/")
+    for path, allowed in (("apikeys/allowance", may["limits"]), ("apikeys/auditentry", may["audit"])):
+        answer = page.goto(f"{gateway.url}/admin/{path}/")
+        assert answer is not None
+        assert answer.status == (200 if allowed else 403), path
+    for path, status_wanted in (("auth/user/", may["users"]), ("auth/user/add/", may["user"])):
+        answer = page.goto(f"{gateway.url}/admin/{path}")
+        assert answer is not None
+        assert answer.status == status_wanted, path
+    page.goto(f"{gateway.url}/admin/apikeys/key/")
+    if not may["issue"]:
+        expect(page.get_by_role("link", name="Issue a key")).to_have_count(0)
+        return
+    page.get_by_role("link", name="Issue a key").click()
+    page.get_by_label("Label").fill(f"by {group}")
+    values = [box.get_attribute("value") for box in page.locator("input[name=scopes]").all()]
+    assert values == may["scopes"]
+    page.get_by_role("button", name="Issue key").click()
+    assert status(gateway, copied(page)) == 200
