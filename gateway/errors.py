@@ -41,7 +41,8 @@ def handler(status: int, title: str, message: str) -> Handler:
 
     def handle(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:  # noqa: ARG001
         if wants_page(request):
-            return page("error.html", {"title": title, "message": message}, status=status)
+            text = Refusal(status, message).client_text()
+            return page("error.html", {"title": title, "message": text}, status=status)
         return error_response(Refusal(status, message))
 
     return handle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -22,6 +24,8 @@ log = logging.getLogger("gateway")
 
 # Of a refusal's message so much is kept in the log and the record.
 MAX_REASON = 300
+# Stands for the id of the request in a public text.
+REQUEST_ID = "{request_id}"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 # A status' word for programs, where nothing more precise is known.
@@ -44,11 +48,21 @@ KINDS = {
 }
 
 
+PARENTHESIS = re.compile(r" ?\([^()]*\)")
+SENTENCE_END = re.compile(r"(?<=\.) ")
+
+
 class Refusal(exceptions.APIException):
     """A request that is not served: its status, a word for programs, a sentence for people that says what to do."""
 
     def __init__(
-        self, status: int, message: str, *, kind: str | None = None, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        public: str = "",
     ) -> None:
         Exception.__init__(self, message)
         self.status_code = status
@@ -56,13 +70,44 @@ class Refusal(exceptions.APIException):
         self.message = message
         self.kind = kind or KINDS.get(status, "error")
         self.headers = headers
+        self.public = public  # what clients read in production, where `message` is for the operator alone
         self.hint = ""  # a sentence more, for a dialect that has room for it
         self.logged = ""  # what the log and the record say in place of a message that may quote a prompt
+
+    def client_text(self, request_id: str = "") -> str:
+        """Returns what the client reads: in production no address of the upstream and no name of a setting."""
+        if not settings.ENV.production:
+            return self.message
+        text = self.public or without_settings(self.message)
+        return text.replace(REQUEST_ID, request_id or "that the header X-Request-ID has")
 
     @property
     def is_fault(self) -> bool:
         """Tells whether it is our doing, or Ollama's, and not the caller's."""
         return self.status_code >= 500  # noqa: PLR2004 -- HTTP's classes
+
+
+def without_settings(message: str) -> str:
+    """Returns a message without the parts that name settings, of the gateway or of Ollama.
+
+    In parentheses such a part goes alone; else its sentence goes, of the first one what comes after its last colon.
+    """
+    name = setting_names()
+    if name.search(message) is None:
+        return message
+    text = PARENTHESIS.sub(lambda found: "" if name.search(found[0]) else found[0], message)
+    first, *others = SENTENCE_END.split(text)
+    if name.search(first):
+        head = name.split(first, maxsplit=1)[0]
+        first = f"{head.rpartition(': ')[0] or 'The gateway could not serve this request'}."
+    return " ".join([first, *(other for other in others if not name.search(other))])
+
+
+@cache
+def setting_names() -> re.Pattern[str]:
+    """Returns what finds the name of a setting; within quotes it is a client's own word."""
+    names = (field for field in type(settings.ENV).model_fields if "_" in field)
+    return re.compile(rf"(?<!['\"`])\b(?:{'|'.join(names)}|OLLAMA_[A-Z_]+)\b")
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -106,9 +151,9 @@ def log_failure(error: BaseException) -> None:
     log.error("Unforeseen %s\n%s", type(error).__qualname__, frames)
 
 
-def error_body(refusal: Refusal) -> bytes:
+def error_body(refusal: Refusal, request_id: str = "") -> bytes:
     """Returns the gateway's own error shape as JSON."""
-    return orjson.dumps({"error": refusal.kind, "message": f"{refusal.message}{refusal.hint}"})
+    return orjson.dumps({"error": refusal.kind, "message": f"{refusal.client_text(request_id)}{refusal.hint}"})
 
 
 def error_response(error: BaseException, context: Any = None) -> HttpResponse:

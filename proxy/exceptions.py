@@ -30,13 +30,16 @@ Refusal (gateway/rest.py)
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
-from gateway.rest import Refusal
+from gateway.rest import NO_HEADERS, REQUEST_ID, Refusal
 from proxy.decoding import SUPPORTED
 from usage.dimensions import BUDGETS, CONCURRENCY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from usage.ledger import Exhausted
 
 
@@ -89,6 +92,17 @@ class ModelNotFound(Refusal):
     def __init__(self, model: str) -> None:
         super().__init__(404, f"model '{model[:200]}' not found", kind="model_not_found")
         self.hint = MODELS_HINT
+
+
+class PullNeedsScope(Refusal):
+    """A model was to be fetched that is not there, by a key that may not: as `ollama run` does after a typing error."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            403,
+            f"model '{model[:200]}' not found: check its name, GET /api/tags lists the models that this key may use. "
+            "Pulling a model needs the scope 'manage', which this key lacks: ask the operator.",
+        )
 
 
 class CloudRefused(Refusal):
@@ -144,8 +158,9 @@ class LimitsUnavailable(Refusal):
     """What is left of the key's limits can't be known, so nothing is let in."""
 
     def __init__(self) -> None:
-        message = "The limits of this key can't be checked: try again in a few seconds. Its operator: see REDIS_URL."
-        super().__init__(503, message, kind="limits_unavailable", headers={"Retry-After": "5"})
+        public = "The limits of this key can't be checked: try again in a few seconds."
+        message = f"{public} Its operator: see REDIS_URL."
+        super().__init__(503, message, kind="limits_unavailable", headers={"Retry-After": "5"}, public=public)
 
 
 class Full(Refusal):
@@ -214,17 +229,40 @@ class ShuttingDown(Refusal):
         super().__init__(503, "The gateway is stopping: try again in a moment.", headers={"Retry-After": "5"})
 
 
+IN_THE_LOG = f"The operator finds the reason in the log, under the request ID {REQUEST_ID}."
+# What clients read in production where the reason is the operator's alone.
+UNAVAILABLE = f"The model server is unavailable. {IN_THE_LOG}"
+# Addresses in what Ollama says, of itself or of the runners behind it.
+ADDRESS = re.compile(
+    r"https?://[^\s\"'<>/]+(?:/[^\s\"'<>]*)?|\[[0-9a-fA-F:.]+\]:\d+|(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?::\d+)?"
+)
+
+
 class UpstreamError(Refusal):
-    """Ollama did not serve the call."""
+    """Ollama did not serve the call.
+
+    In production its client reads `public`, or else the message without addresses.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        public: str = "",
+    ) -> None:
+        public = public or ADDRESS.sub("the model server", message)
+        super().__init__(status, message, kind=kind, headers=headers, public=public)
 
 
 class UpstreamUnreachable(UpstreamError):
     """No connection to Ollama came about, so nothing was sent."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(
-            502, f"Ollama can't be reached at {address}: start it, or correct OLLAMA_URL.", kind="upstream_unreachable"
-        )
+        message = f"Ollama can't be reached at {address}: start it, or correct OLLAMA_URL."
+        super().__init__(502, message, kind="upstream_unreachable", public=UNAVAILABLE)
 
 
 class UpstreamBroke(UpstreamError):
@@ -238,7 +276,9 @@ class UpstreamTimeout(UpstreamError):
     """Ollama was silent for too long."""
 
     def __init__(self, setting: str, seconds: float) -> None:
-        super().__init__(504, f"Ollama was silent for {seconds:g} seconds: try again, or raise {setting}.")
+        message = f"Ollama was silent for {seconds:g} seconds: try again, or raise {setting}."
+        public = f"The model server was silent for {seconds:g} seconds. Try again. {IN_THE_LOG}"
+        super().__init__(504, message, public=public)
 
 
 class UpstreamRefusal(UpstreamError):

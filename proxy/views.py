@@ -12,10 +12,11 @@ from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, refusal_of
 from proxy.call import FAILED, REFUSED
 from proxy.error_reason import note_error
-from proxy.exceptions import ScopeMissing, UpstreamError
+from proxy.exceptions import UpstreamError
 from proxy.limitheaders import limit_headers
 from proxy.running import running
 from proxy.serving import SERVE
+from proxy.serving.pull_refusal import scope_refusal
 from proxy.surfaces import surface_of
 from usage.metrics import metrics
 
@@ -53,7 +54,7 @@ class RelayView(AsyncAPIView):
         permit(request.user, route.path, route.surface.name, call.client)
         call.dialect = route.surface.name
         if route.scope not in request.user.scopes:
-            raise ScopeMissing(route.scope)
+            raise await scope_refusal(call, route, request)
         response = await SERVE[route.kind](call, route, request)
         if route.surface.id_header:
             response.headers[route.surface.id_header] = call.request_id

@@ -30,7 +30,7 @@ class Anthropic:
         """Returns the error body."""
         status = refusal.status_code
         kind = TYPES.get(status) or ("api_error" if refusal.is_fault else "invalid_request_error")
-        error = {"type": kind, "message": refusal.message}
+        error = {"type": kind, "message": refusal.client_text(request_id)}
         return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:

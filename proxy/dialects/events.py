@@ -160,7 +160,7 @@ class ResponseReader(NamedEventReader):
         event = {
             "type": "error",
             "code": refusal.kind,
-            "message": refusal.message,
+            "message": refusal.client_text(request_id),
             "param": None,
             "sequence_number": self.events,
             **body,

@@ -16,9 +16,9 @@ class Native:
     name = "ollama"
     id_header = ""
 
-    def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""
-        return orjson.dumps({"error": refusal.message})
+        return orjson.dumps({"error": refusal.client_text(request_id)})
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body as a line, which is how Ollama itself reports a failure within a stream."""

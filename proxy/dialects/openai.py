@@ -19,11 +19,12 @@ class OpenAI:
     name = "openai"
     id_header = ""
 
-    def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""
         status = refusal.status_code
         kind = TYPES.get(status) or ("api_error" if refusal.is_fault else "invalid_request_error")
-        return orjson.dumps({"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.kind}})
+        text = refusal.client_text(request_id)
+        return orjson.dumps({"error": {"message": text, "type": kind, "param": None, "code": refusal.kind}})
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body as an event; OpenAI's SDKs raise on it and read nothing after it."""

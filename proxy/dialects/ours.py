@@ -16,9 +16,9 @@ class Ours:
     name = "gateway"
     id_header = ""
 
-    def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 -- the id travels in a header here
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""
-        return error_body(refusal)
+        return error_body(refusal, request_id)
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns `event: error` with the error body as its data."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Says in an answer what the gateway changed in the request.
 CHANGED = "X-Gateway-Changed"
+NOT_UNLOADED = "unload not done: the model stays loaded for others"
 
 
 async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseBase:
@@ -38,6 +39,8 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
         call.holds += (catalogue, running.metadata)
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
+        asked.changed.append(NOT_UNLOADED)
+        say_changed(response, asked)
         return response
     admitted = running.door.admit(call, route, asked)
     if admitted is not None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy.call import DONE, REFUSED
 from proxy.error_reason import upstream_reason
-from proxy.exceptions import UpstreamTimeout
-from proxy.refusals import upstream_refusal, words
+from proxy.exceptions import UpstreamError, UpstreamTimeout
+from proxy.metadata import Question
+from proxy.refusals import lacks_path, too_old, upstream_refusal, version_in, words
 from proxy.relay import whole
 from proxy.running import running
 
 if TYPE_CHECKING:
     from gateway.rest import Refusal
     from proxy.call import Call
-    from proxy.exceptions import UpstreamRefusal
-    from proxy.metadata import Question
     from proxy.upstream import Answer, Payload
+
+# How an Ollama is asked its version, and for how many seconds the answer counts.
+VERSION = Question("GET", "/api/version")
+VERSION_TIMEOUT = 2.0
+VERSION_SECONDS = 5.0
 
 
 async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer:
@@ -35,7 +40,7 @@ async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer
     if answer.status >= 300:  # noqa: PLR2004 -- anything but a success
         text = b"" if method == "HEAD" else await whole(answer, call, running.idle)
         call.outcome.ended = REFUSED
-        raise refused_by_ollama(call, answer.status, text, body if isinstance(body, bytes) else None)
+        raise await refused_by_ollama(call, path, answer.status, text, body if isinstance(body, bytes) else None)
     return answer
 
 
@@ -59,16 +64,21 @@ async def ask_metadata(call: Call, question: Question, seconds: float = 0.0) -> 
     call.answered = reply.status
     if reply.status >= 300:  # noqa: PLR2004 -- anything but a success
         call.outcome.ended = REFUSED
-        raise refused_by_ollama(call, reply.status, reply.body, None)
+        raise await refused_by_ollama(call, question.path, reply.status, reply.body, None)
     call.outcome.ended = DONE
     return reply.body
 
 
-def refused_by_ollama(call: Call, status: int, text: bytes, sent: bytes | None) -> UpstreamRefusal:
-    """Returns the refusal that an error answer of Ollama's becomes, with what may be logged of it.
+async def refused_by_ollama(call: Call, path: str, status: int, text: bytes, sent: bytes | None) -> UpstreamError:
+    """Returns the refusal that Ollama's error answer to a path becomes, with what may be logged of it.
 
-    `sent` is the request's body, whose words don't belong in a log; None if it is not known.
+    `sent` is the request's body, whose words don't belong in a log; None if it is not known.  An Ollama that seems to
+    be too old for the path is asked its version.
     """
+    if lacks_path(status, text):
+        older = too_old(await upstream_version(), path)
+        if older is not None:
+            return older
     names = (call.facts.model, call.facts.target) if call.facts else ()
     refusal = upstream_refusal(status, text, *names)
     said = words(text)
@@ -77,6 +87,16 @@ def refused_by_ollama(call: Call, status: int, text: bytes, sent: bytes | None) 
     quotes = bool(said) and said in refusal.message
     refusal.logged = upstream_reason(refusal.message, names, sent) if quotes else refusal.message
     return refusal
+
+
+async def upstream_version() -> str:
+    """Returns Ollama's version, "" where it does not tell."""
+    try:
+        async with asyncio.timeout(VERSION_TIMEOUT):
+            reply = await running.metadata.get(VERSION, VERSION_SECONDS)
+        return version_in(reply.body)
+    except (UpstreamError, TimeoutError, ValueError):
+        return ""
 
 
 def first_byte_timed_out() -> Refusal:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from proxy.exceptions import UNAVAILABLE, UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from proxy.upstream.bodies import Body, Payload, Upload
 from proxy.upstream.connection import Unreadable
 from proxy.upstream.pool import Untrusted
@@ -104,7 +104,8 @@ class Upstream:
         try:
             return Answer(await self.transport.handle_async_request(Asked(target, stream)))
         except Untrusted:
-            raise UpstreamError(502, NOT_TRUSTED.format(self.address), kind="upstream_unreachable") from None
+            message = NOT_TRUSTED.format(self.address)
+            raise UpstreamError(502, message, kind="upstream_unreachable", public=UNAVAILABLE) from None
         except httpx.ConnectError:
             raise UpstreamUnreachable(self.address) from None
         except httpx.ConnectTimeout:

@@ -38,7 +38,7 @@ def test_every_way_is_closed(house: House, path: str, fields: dict[str, Any]) ->
     for who in ("user", "manager", "stubs"):
         answer = house.ask(path, {**BODIES[path], **fields}, who=who)
         assert answer.status == 403
-        assert "ALLOW_CLOUD" in error_of(path, answer)[1]
+        assert "off here" in error_of(path, answer)[1]
         assert answer.headers["x-should-retry"] == "false"
     assert house.reached() == []
 

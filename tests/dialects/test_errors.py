@@ -61,17 +61,19 @@ KINDS = {
 }
 
 # Knobs of the stub: status and words that reach the client, and whether it should try again.
+# What only the operator can mend; the reason is in the log.
+UNAVAILABLE = "The model server is unavailable."
 BEFORE: dict[str, tuple[int, str, bool]] = {
     "status=400": (400, "invalid request", False),
     "status=400 plain=1": (400, "invalid request", False),
     "context=1": (400, TOO_LONG, False),
     "context=2": (400, RUNNER, False),
-    "status=401": (502, "OLLAMA_API_KEY", False),
-    "status=401 empty=1": (502, "OLLAMA_API_KEY", False),
+    "status=401": (502, UNAVAILABLE, False),
+    "status=401 empty=1": (502, UNAVAILABLE, False),
     "status=403": (502, "ollama cloud is disabled: remote model is unavailable", False),
-    "status=403 empty=1": (502, "OLLAMA_ORIGINS", False),
+    "status=403 empty=1": (502, UNAVAILABLE, False),
     "status=404": (404, "model 'missing' not found", False),
-    "status=404 plain=1 empty=1": (502, "OLLAMA_URL", False),
+    "status=404 plain=1 empty=1": (502, UNAVAILABLE, False),
     "status=429": (429, "too many requests", True),
     "status=499": (499, "request canceled", False),
     "status=500": (500, CRASHED, True),
@@ -79,8 +81,8 @@ BEFORE: dict[str, tuple[int, str, bool]] = {
     "status=500 empty=1": (500, "Ollama failed with status 500", True),
     "status=501": (501, "something else", False),
     "status=503": (503, BUSY, True),
-    "status=301": (502, "OLLAMA_URL", False),
-    "status=307": (502, "OLLAMA_URL", False),
+    "status=301": (502, UNAVAILABLE, False),
+    "status=307": (502, UNAVAILABLE, False),
 }
 
 

@@ -214,6 +214,9 @@ STREAM_HEAD = (
 END = b"0\r\n\r\n"
 
 
+INFERENCE = ("/generate", "/chat", "/completions", "/messages", "/responses", "/delete")
+
+
 class FakeUpstream:
     """An upstream that does with each connection what the test says; `/api/version` and the like get a 404.
 
@@ -221,7 +224,8 @@ class FakeUpstream:
     returning.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, every_path: bool = False) -> None:
+        self.every_path = every_path
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.behave: Callable[[Peer], object] = lambda _peer: None
@@ -254,7 +258,7 @@ class FakeUpstream:
 
     def play(self, peer: Peer) -> None:
         while peer.read():
-            if not peer.target.endswith(("/generate", "/chat", "/completions", "/messages", "/responses", "/delete")):
+            if not (self.every_path or peer.target.endswith(INFERENCE)):
                 peer.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
                 continue
             self.seen.append(peer)
@@ -263,9 +267,9 @@ class FakeUpstream:
 
 
 @contextmanager
-def fake_upstream() -> Iterator[FakeUpstream]:
-    """Runs a fake upstream."""
-    upstream = FakeUpstream()
+def fake_upstream(*, every_path: bool = False) -> Iterator[FakeUpstream]:
+    """Runs a fake upstream; `every_path` asks `behave` for all requests."""
+    upstream = FakeUpstream(every_path=every_path)
     thread = threading.Thread(target=upstream.accept, daemon=True)
     thread.start()
     try:
