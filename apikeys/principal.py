@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from gateway.context_window import WindowRule
 
 # What a key may do unless it is given more: ask models, and read what there is to ask.
 INFERENCE = frozenset({"inference"})
@@ -28,6 +31,7 @@ class Principal:
     owner_id: int | None = None
     team: str = ""
     secret_number: int = 1
+    windows: tuple[WindowRule, ...] = ()  # rules for context windows, which come before the settings'
 
     @property
     def is_authenticated(self) -> Literal[True]:

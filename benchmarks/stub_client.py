@@ -141,6 +141,20 @@ class StubProcess:
         """Turns knobs for all requests to a path, such as `behave("/api/version", "hang=1")`."""
         self._control("POST", "behave", {"path": path, "knobs": knobs})
 
+    def load(self, model: str, window: int | None) -> None:
+        """Loads a model, by its short name with its tag, with a context window; None unloads it."""
+        self._control("POST", "load", {"model": model, "window": window})
+
+    def loads(self) -> dict[str, int]:
+        """Returns how often each model was loaded or reloaded since the last reset, by short name."""
+        counts: dict[str, int] = self._control("GET", "loads")["loads"]
+        return counts
+
+    def windows(self) -> dict[str, int]:
+        """Returns the context windows of the loaded models, by short name."""
+        windows: dict[str, int] = self._control("GET", "loads")["windows"]
+        return windows
+
     def reset(self) -> None:
         """Forgets all requests and behaviour."""
         self._control("POST", "reset")

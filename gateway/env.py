@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from gateway.complaints import SettingError, explain
+from gateway.context_window import WindowRule, parse
 from gateway.secretfiles import SecretFiles
 from gateway.variables import Variables
 
@@ -51,6 +52,12 @@ class Env(Variables):
         """Returns the model of each alias, aliases in lower case."""
         pairs = (part.partition("=") for part in self.MODEL_ALIASES)
         return {alias.strip().lower(): model.strip() for alias, _, model in pairs}
+
+    @property
+    def window_rules(self) -> tuple[tuple[WindowRule, ...], ...]:
+        """Returns the rules for context windows: those of CONTEXT_WINDOW come before MAX_NUM_CTX."""
+        most = () if self.MAX_NUM_CTX is None else (WindowRule("*", most=self.MAX_NUM_CTX),)
+        return tuple(rules for rules in (parse(",".join(self.CONTEXT_WINDOW)), most) if rules)
 
     @property
     def production(self) -> bool:

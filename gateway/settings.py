@@ -181,7 +181,7 @@ CORS_ALLOW_HEADERS = [
     "anthropic-version",
 ]
 CORS_EXPOSE_HEADERS = [
-    *("request-id", "retry-after", "x-gateway-changed", "x-request-id", "x-should-retry"),
+    *("request-id", "retry-after", "x-gateway-changed", "x-gateway-warning", "x-request-id", "x-should-retry"),
     *("ratelimit", "ratelimit-policy"),
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
     *(f"anthropic-ratelimit-{of}-{what}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),

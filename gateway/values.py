@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from gateway.context_window import parse
+
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -152,6 +154,12 @@ def origins(value: list[str]) -> list[str]:
     return value
 
 
+def window_rules(value: list[str]) -> list[str]:
+    """Insists on rules for context windows."""
+    parse(",".join(value))
+    return value
+
+
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_commas)]
 OllamaURL = Annotated[str, AfterValidator(ollama_url)]
@@ -164,4 +172,5 @@ Networks = Annotated[CommaList, AfterValidator(networks)]
 HostNames = Annotated[CommaList, AfterValidator(host_names)]
 Aliases = Annotated[CommaList, AfterValidator(aliases)]
 WebhookURL = Annotated[str, AfterValidator(webhook_url)]
+WindowRules = Annotated[CommaList, AfterValidator(window_rules)]
 Origins = Annotated[CommaList, AfterValidator(origins)]

@@ -22,6 +22,7 @@ from gateway.values import (
     RedisURL,
     Seconds,
     WebhookURL,
+    WindowRules,
 )
 
 
@@ -154,7 +155,13 @@ class Variables(BaseSettings):
     MAX_NUM_CTX: int | None = Field(
         default=None,
         ge=1,
-        description="Largest options.num_ctx that a key without the manage scope may ask for; unset drops it",
+        description="Largest options.num_ctx that a key without the manage scope may ask for, where no rule of "
+        "CONTEXT_WINDOW fits; unset means no more than the model is loaded with",
+    )
+    CONTEXT_WINDOW: WindowRules = Field(
+        default=[],
+        description="Context windows by model, in tokens, separated by commas: *=8192,qwen3:*=16384..32768,"
+        "llama3=32768! for a default, a default and the most, and a forced one",
     )
     MAX_KEEP_ALIVE: Seconds | None = Field(
         default=None,

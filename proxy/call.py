@@ -63,6 +63,7 @@ class Facts(NamedTuple):
     streamed: bool
     hide_usage: bool = False
     prompt_estimate: int = 0
+    warning: str = ""  # what its answer's X-Gateway-Warning is about, in a word
 
     @property
     def renamed(self) -> bool:

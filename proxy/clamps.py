@@ -11,10 +11,11 @@ from proxy.caps import cap_of, set_cap
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# Ollama reloads the model for everyone when one of these differs from what it is loaded with.
+# Ollama reloads the model for everyone when one of these differs from what it is loaded with; num_ctx does so too, and
+# has rules of its own (proxy/context_window.py).
 LOAD_OPTIONS = frozenset(
     {
-        *("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram", "draft_num_predict"),
+        *("num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram", "draft_num_predict"),
         *("use_mmap", "use_mlock", "f16_kv", "logits_all", "vocab_only"),
         *("rope_frequency_base", "rope_frequency_scale"),
     }
@@ -36,7 +37,6 @@ UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0,
 class Clamps:
     """What a key without the `manage` scope may set; None for "not at all", of `output_tokens` for "no cap"."""
 
-    num_ctx: int | None = None
     keep_alive: float | None = None  # seconds
     output_tokens: int | None = None
     options: frozenset[str] = frozenset()
@@ -49,7 +49,8 @@ class Clamps:
         options = payload.get("options")
         if isinstance(options, dict):
             for name in sorted(LOAD_OPTIONS & options.keys() - self.options):
-                self.clamp_option(options, name, changed)
+                del options[name]
+                changed.append(f"options.{name} dropped")
         return changed
 
     def clamp_keep_alive(self, payload: dict[str, Any], changed: list[str]) -> None:
@@ -60,17 +61,6 @@ class Clamps:
         elif seconds < 0 or seconds > longest:
             payload["keep_alive"] = longest
             changed.append(f"keep_alive={longest:.12g}")
-
-    def clamp_option(self, options: dict[str, Any], name: str, changed: list[str]) -> None:
-        """Drops an option, or lowers the one that has a limit."""
-        value = options[name]
-        if name == "num_ctx" and self.num_ctx is not None and is_number(value) and value > 0:
-            if value > self.num_ctx:
-                options[name] = self.num_ctx
-                changed.append(f"options.num_ctx={self.num_ctx}")
-        else:
-            del options[name]
-            changed.append(f"options.{name} dropped")
 
     def cap(self, payload: dict[str, Any], field: str | None) -> list[str]:
         """Lowers the most tokens that an answer may have; returns what was changed."""

@@ -2,6 +2,7 @@
 
 Refusal (gateway/rest.py)
 ├── BadBody                 400  the JSON is not what the route takes
+├── ContextExceeded         400  the prompt can't fit into the window that it would get
 ├── BodyTimeout             408  the client paused too long while sending
 ├── BodyTooLarge            413
 ├── BodyExpands             413  a compressed body is too many times as large when decoded
@@ -48,6 +49,13 @@ class BadBody(Refusal):
 
     def __init__(self, message: str) -> None:
         super().__init__(400, message)
+
+
+class ContextExceeded(Refusal):
+    """The prompt can't fit into its context window: said before Ollama drops the most of it in silence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message, kind="context_length_exceeded")
 
 
 class BodyTimeout(Refusal):

@@ -77,6 +77,7 @@ def ended_line(call: Call, admission: Admission) -> Line:
         "client": shown(call.client, admission.addresses),
         "error": error,
         "reason": reason,
+        "warning": facts.warning if facts else "",
     }
 
 

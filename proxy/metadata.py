@@ -160,6 +160,14 @@ class ReadRate:
         self.clock = clock
         self.left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by key: how many, and at which time
 
+    def may_take(self, key_id: str) -> bool:
+        """Counts one question, if it may be asked."""
+        try:
+            self.take(key_id)
+        except TooManyReads:
+            return False
+        return True
+
     def take(self, key_id: str) -> None:
         """Counts one question; raises TooManyReads."""
         now = self.clock()

@@ -12,6 +12,7 @@ from gateway import strictjson
 from proxy.attribution import remove_attribution
 from proxy.caps import cap_of, foreign
 from proxy.clamps import Clamps, drop, seconds_of
+from proxy.context_window import OPTION, rule_for
 from proxy.estimate import prompt_tokens
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
 from proxy.hosted_tools import remove_hosted_tools
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from apikeys.principal import Principal
+    from gateway.context_window import WindowRule
+    from proxy.context_window import Overflow
     from proxy.names import ModelName
     from proxy.shapes import Shape
 
@@ -35,6 +38,9 @@ class Policy:
     clamps: Clamps = field(default_factory=Clamps)
     max_batch: int = 2048
     keep_attribution: bool = False
+    windows: tuple[
+        tuple[WindowRule, ...], ...
+    ] = ()  # sets of rules, of which the first that has one for a model counts
 
     def resolve(self, name: str) -> str:
         """Returns the model behind an alias, or the name itself."""
@@ -55,6 +61,10 @@ class Ask:
     prompt_estimate: int = 0
     cap: int | None = 0  # the most output that is asked for: None for any, 0 for none
     changed: list[str] = field(default_factory=list)
+    name: ModelName | None = None
+    sets_window: bool = False  # its num_ctx was taken out, to be decided upon with what is known of the model
+    window: Any = None  # that num_ctx
+    warning: Overflow | None = None
 
     def body(self) -> bytes:
         """Returns the canonical body, once: the parsed one, which may be many times as large, is let go."""
@@ -105,7 +115,11 @@ def decide(
         names.append(permitted(payload[name], said, principal, policy, remote))
     check_remote_host(payload, policy)
     ask = Ask(
-        payload=payload, model=asked, target=payload.get("model") or "", canonical=names[0].short if names else ""
+        payload=payload,
+        model=asked,
+        target=payload.get("model") or "",
+        canonical=names[0].short if names else "",
+        name=names[0] if names else None,
     )
     if shape.stream_default is not None:
         streamed = payload.get("stream")
@@ -116,6 +130,7 @@ def decide(
     if shape.cap is not None:
         ask.changed = drop(payload, foreign(shape.cap))
     ask.changed += remove_unserved(shape, payload, policy)
+    take_window(ask, principal, policy)
     if "manage" not in principal.scopes:
         ask.unload = bool(asked) and asks_to_unload(shape, payload)
         ask.changed += drop(payload, shape.privileged) + policy.clamps.apply(payload)
@@ -124,6 +139,18 @@ def decide(
         ask.cap = cap_of(payload, shape.cap)
     ask.prompt_estimate = prompt_tokens(payload, shape.texts)
     return ask
+
+
+def take_window(ask: Ask, principal: Principal, policy: Policy) -> None:
+    """Takes a request's num_ctx out, unless its key may set it to anything and there is no rule for the model."""
+    options = ask.payload.get("options")
+    if isinstance(options, dict) and OPTION in options:
+        is_free = "manage" in principal.scopes
+        rules = (principal.windows, *(() if is_free else policy.windows))
+        ruled = ask.name is not None and rule_for(ask.name, *rules) is not None
+        if not ruled and (is_free or OPTION in policy.clamps.options):
+            return
+        ask.window, ask.sets_window = options.pop(OPTION), True
 
 
 def one_name(payload: dict[str, Any]) -> None:

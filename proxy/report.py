@@ -116,6 +116,7 @@ def facts_of(call: Call, at: float, ended: float) -> dict[str, Any]:
         "model": facts.model[:LONGEST_NAME] if facts else None,
         "canonical": facts.canonical[:LONGEST_NAME] if facts else None,
         "status": outcome.status,
+        "warning": (facts.warning if facts else "") or None,
         "ended": outcome.ended,
         "error": error or None,
         "reason": reason or None,

@@ -22,6 +22,7 @@ from proxy.policy import Policy
 from proxy.relay import Idle
 from proxy.turns import Turns
 from proxy.upstream import Upstream, connect
+from proxy.window_table import WindowTable
 from usage.allowances import Allowances
 from usage.journal import Journal
 from usage.ledger import Ledger, Unavailable
@@ -57,6 +58,7 @@ class Running:
         self.allowances = Allowances(env.default_allowances)
         self.metadata = MetadataCache(lambda: self.upstream)
         self.read_rate = ReadRate()
+        self.windows = WindowTable(self.metadata)
         self.journal = Journal(env.journal_dir)
         self.sole = Sole(env.journal_dir / "limits.lock")
         self.sole_here: Sole | None = None
@@ -150,13 +152,13 @@ def policy_of(env: Env, default_model: str) -> Policy:
         aliases=env.aliases,
         allow_cloud=env.ALLOW_CLOUD,
         clamps=Clamps(
-            num_ctx=env.MAX_NUM_CTX,
             keep_alive=env.MAX_KEEP_ALIVE,
             output_tokens=env.MAX_OUTPUT_TOKENS,
             options=frozenset(env.CLIENT_OPTIONS),
         ),
         max_batch=env.MAX_BATCH,
         keep_attribution=env.KEEP_ATTRIBUTION,
+        windows=env.window_rules,
     )
 
 

@@ -14,7 +14,7 @@ OURS = ("gateway", "apikeys", "proxy", "usage", "engine", "benchmarks", "tests")
 
 # What each app may import of the others: whole apps, or single modules.
 ALLOWED = {
-    "apikeys": ("gateway.rest", "gateway.strictjson"),
+    "apikeys": ("gateway.rest", "gateway.strictjson", "gateway.context_window"),
     "usage": ("apikeys", "gateway.rest"),
     "proxy": (
         "apikeys",
@@ -28,6 +28,7 @@ ALLOWED = {
         "gateway.rest",
         "gateway.request",
         "gateway.strictjson",
+        "gateway.context_window",
         "gateway.__version__",
     ),
     "engine": (),
@@ -39,11 +40,12 @@ LEAVES = {
     "gateway.rest": (),
     "gateway.request": (),
     "gateway.strictjson": (),
-    "gateway.values": (),
+    "gateway.context_window": (),
+    "gateway.values": ("gateway.context_window",),
     "gateway.complaints": (),
     "gateway.secretfiles": ("gateway.complaints",),
     "gateway.variables": ("gateway.values",),
-    "gateway.env": ("gateway.variables", "gateway.complaints", "gateway.secretfiles"),
+    "gateway.env": ("gateway.context_window", "gateway.variables", "gateway.complaints", "gateway.secretfiles"),
     "gateway.envfile": ("gateway.env",),
 }
 
@@ -60,6 +62,7 @@ PURE = (
     "apikeys.keyring",
     "apikeys.principal",
     "apikeys.unicode_text",
+    "gateway.context_window",
     "proxy.dialects.frames",
     "proxy.names",
     "gateway.strictjson",

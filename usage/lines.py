@@ -61,6 +61,7 @@ class Record(NamedTuple):
     error: str = ""
     reason: str = ""
     user_agent: str = ""
+    warning: str = ""
 
     @property
     def gpu_nanoseconds(self) -> int:
@@ -163,6 +164,7 @@ def record(said: dict[str, Any]) -> Record:
         error=text(get("error"), ERROR),
         reason=text(get("reason"), REASON),
         user_agent=text(get("user_agent"), USER_AGENT),
+        warning=text(get("warning"), WORD),
     )
 
 

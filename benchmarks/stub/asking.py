@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.stub import names, stamps
 from benchmarks.stub.knobs import Knobs, find, words
+from benchmarks.stub.loading import fitted
 from benchmarks.stub.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Asked:
     load: Literal["", "load", "unload"] = ""
     raw: bool = False
     default_knobs: str = ""
+    num_ctx: int | None = None
+    truncate: bool | None = None
+    window: int | None = None  # in which it runs
 
     @property
     def knobs(self) -> Knobs:
@@ -133,7 +137,10 @@ def run(asked: Asked, knobs: Knobs) -> Run:
         raise Refusal(501, "the stub's endless answer is a stream")
     thoughts = _thoughts(asked, knobs)
     tools = [ToolCall(asked.tools[0], {"x": 1})] if knobs.tool and asked.tools else []
-    prompt_count = sum(len(words(text)) for text in asked.texts) if knobs.usage else 0
+    prompt_count = sum(len(words(text)) for text in asked.texts)
+    if asked.window is not None:
+        prompt_count = fitted(prompt_count, asked.window, truncate=asked.truncate)
+    prompt_count = prompt_count if knobs.usage else 0
     eval_count = emitted + len(thoughts) + len(tools) if knobs.usage else 0
     reason = "length" if emitted < wanted else "stop"
     return Run(asked, knobs, thoughts, tokens, tools, reason, prompt_count, eval_count)

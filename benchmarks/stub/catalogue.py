@@ -9,6 +9,7 @@ from benchmarks.stub import names
 from benchmarks.stub.answer import Whole
 from benchmarks.stub.asking import model_of
 from benchmarks.stub.gojson import Struct, encode
+from benchmarks.stub.loading import Loaded, parameter_window, trained_window
 from benchmarks.stub.native import REMOTE
 from benchmarks.stub.openai import CREATED
 from benchmarks.stub.refusal import Refusal
@@ -17,7 +18,6 @@ VERSION = "0.33.0"
 MODIFIED = "2026-01-02T04:04:05.678901234+01:00"
 EXPIRES = "2026-01-02T04:09:05.678901234+01:00"
 SIZE = 91_739_413
-CONTEXT = 4096
 
 
 def root() -> Whole:
@@ -46,9 +46,9 @@ def tags(models: tuple[str, ...]) -> Whole:
     return Whole(encode({"models": [head(name) | tail(name) for name in listed]}))
 
 
-def ps(models: tuple[str, ...]) -> Whole:
-    """GET /api/ps: the first model is loaded."""
-    loaded = [names.parse(model) for model in models[:1]]
+def ps(loaded: Loaded) -> Whole:
+    """GET /api/ps."""
+    windows = [(names.parse(model), window) for model, window in loaded.windows.items()]
     rows = [
         {
             "name": name.short,
@@ -58,9 +58,9 @@ def ps(models: tuple[str, ...]) -> Whole:
             "details": details(name),
             "expires_at": EXPIRES,
             "size_vram": SIZE,
-            "context_length": CONTEXT,
+            "context_length": window,
         }
-        for name in loaded
+        for name, window in windows
     ]
     return Whole(encode({"models": rows}))
 
@@ -72,15 +72,21 @@ def show(body: Struct) -> Whole:
     if name and not names.exists(name):
         raise Refusal(404, f"model '{name.short}' not found")
     name = model_of(model, absent=Refusal(400, "model is required"))
+    window = parameter_window(name)
+    parameters = 'stop                           "<|im_end|>"'
     answer: dict[str, Any] = {
         "license": "MIT",
         "modelfile": f"FROM /usr/share/ollama/.ollama/models/blobs/sha256-{digest(name)}",
-        "parameters": 'stop                           "<|im_end|>"',
+        "parameters": parameters + (f"\nnum_ctx                        {window}" if window else ""),
         "template": "{{ .Prompt }}",
         "system": "You are a stub.",
         "details": details(name),
         **(REMOTE if name.remote else {}),
-        "model_info": {"general.architecture": "stub", "general.parameter_count": SIZE, "stub.context_length": CONTEXT},
+        "model_info": {
+            "general.architecture": "stub",
+            "general.parameter_count": SIZE,
+            "stub.context_length": trained_window(name),
+        },
     }
     if body.flag("verbose"):
         answer["tensors"] = [{"name": "token_embd.weight", "type": "Q8_0", "shape": [64, 512]}]

@@ -28,8 +28,13 @@ def control(method: str, target: str, body: bytes, recorder: Recorder, state: St
         return _json(dict(recorder.calls))
     if (method, word) == ("POST", "reset"):
         recorder.reset()
-        state.behaviour.clear()
-        state.blobs.clear()
+        state.forget()
+        return _json({})
+    if (method, word) == ("GET", "loads"):
+        return _json({"windows": state.loaded.windows, "loads": state.loaded.loads})
+    if (method, word) == ("POST", "load"):
+        asked = json.loads(body)
+        state.loaded.put(asked["model"], asked["window"])
         return _json({})
     if (method, word) == ("POST", "behave"):
         asked = json.loads(body)

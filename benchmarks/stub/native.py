@@ -108,6 +108,8 @@ class Generate(Native):
             texts=[body.text("system"), prompt, body.text("suffix")],
             last=prompt,
             cap=option_cap(body),
+            num_ctx=option_window(body),
+            truncate=body.flag("truncate"),
             think=think(body),
             load=load(body, empty=not prompt),
             raw=raw,
@@ -143,6 +145,8 @@ class Chat(Native):
             texts=texts,
             last=users[-1] if users else "",
             cap=option_cap(body),
+            num_ctx=option_window(body),
+            truncate=body.flag("truncate"),
             think=think(body),
             tools=tool_names(body),
             load=load(body, empty=not messages),
@@ -204,6 +208,12 @@ def option_cap(body: Struct) -> int | None:
             raise Refusal(500, f'option "{name}" must be of type {said}')
     cap = options.get("num_predict")
     return None if cap is None else int(cap)
+
+
+def option_window(body: Struct) -> int | None:
+    """Reads options.num_ctx, whose type was checked with the cap."""
+    window = body.object("options").get("num_ctx")
+    return None if window is None else int(window)
 
 
 def think(body: Struct) -> bool | None:

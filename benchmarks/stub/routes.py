@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from benchmarks.stub import catalogue, embeddings, errors, gojson, management
+from benchmarks.stub import catalogue, embeddings, errors, gojson, management, names
 from benchmarks.stub.answer import PLAIN, Answer, Stream, Whole
 from benchmarks.stub.anthropic import Messages
 from benchmarks.stub.asking import Asked, Run, run
 from benchmarks.stub.knobs import Knobs, find
-from benchmarks.stub.native import Chat, Generate
+from benchmarks.stub.loading import DEFAULT_WINDOW, Loaded
+from benchmarks.stub.native import Chat, Generate, option_window
 from benchmarks.stub.openai import ChatCompletions, Completions
 from benchmarks.stub.refusal import Refusal
 from benchmarks.stub.responses import Responses
@@ -41,12 +42,23 @@ class Dialect(Protocol):
 
 @dataclass(slots=True)
 class State:
-    """What the stub remembers between requests, and what it was told to be."""
+    """What the stub remembers between requests, and what it was told to be; its first model is loaded."""
 
     models: tuple[str, ...]
     old: bool = False
     blobs: set[str] = field(default_factory=set)
+    loaded: Loaded = field(default_factory=Loaded)
     behaviour: dict[str, str] = field(default_factory=dict)
+    on_load: Callable[[], object] = bool
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Returns to how it began."""
+        self.behaviour.clear()
+        self.blobs.clear()
+        self.loaded = Loaded({model.lower(): DEFAULT_WINDOW for model in self.models[:1]})
 
 
 @dataclass(slots=True)
@@ -91,6 +103,10 @@ def infer(dialect: Dialect, surface: Surface) -> Callable[[Request], Reply]:
         asked.default_knobs = request.default_knobs
         knobs = asked.knobs
         refuse(knobs)
+        if asked.load != "unload":
+            asked.window, loads = request.state.loaded.use(asked.name, asked.num_ctx)
+            if loads:
+                request.state.on_load()
         if asked.load:
             return Reply(dialect.loaded(asked), knobs, asked.name.full)
         if knobs.error_after is not None and not (asked.stream and knobs.error_after):
@@ -114,6 +130,19 @@ def parsed(handle: Callable[[Struct], Answer], surface: Surface = "native") -> C
         return Reply(handle(body), knobs)
 
     return reply
+
+
+def embedding(handle: Callable[[Struct], Answer]) -> Callable[[Request], Reply]:
+    """Returns the handler of a native route that embeds, which loads its model first."""
+    reply = parsed(handle)
+
+    def loading(request: Request) -> Reply:
+        made = reply(request)
+        body = gojson.decode(request.body, empty_body("native"))
+        request.state.loaded.use(names.parse(body.text("model")), option_window(body))
+        return made
+
+    return loading
 
 
 def bare(handle: Callable[[Request], Answer]) -> Callable[[Request], Reply]:
@@ -147,12 +176,12 @@ ROUTES = (
     Route("GET", "/api/version", bare(lambda _: catalogue.version())),
     Route("GET", "/api/status", bare(lambda _: catalogue.status())),
     Route("GET", "/api/tags", bare(lambda request: catalogue.tags(request.state.models))),
-    Route("GET", "/api/ps", bare(lambda request: catalogue.ps(request.state.models))),
+    Route("GET", "/api/ps", bare(lambda request: catalogue.ps(request.state.loaded))),
     Route("POST", "/api/show", parsed(catalogue.show)),
     Route("POST", "/api/generate", infer(Generate(), "native")),
     Route("POST", "/api/chat", infer(Chat(), "native")),
-    Route("POST", "/api/embed", parsed(embeddings.embed)),
-    Route("POST", "/api/embeddings", parsed(embeddings.embeddings)),
+    Route("POST", "/api/embed", embedding(embeddings.embed)),
+    Route("POST", "/api/embeddings", embedding(embeddings.embeddings)),
     Route("POST", "/api/pull", parsed(lambda body: management.progress("pull", body))),
     Route("POST", "/api/push", parsed(lambda body: management.progress("push", body))),
     Route("POST", "/api/create", parsed(lambda body: management.progress("create", body))),

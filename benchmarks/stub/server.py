@@ -42,6 +42,7 @@ class Stub:
         self.state = State(models, old)
         self.recorder = Recorder(record)
         self.ready: dict[tuple[str, str, int], Ready] = {}
+        self.state.on_load = self.ready.clear  # what is ready loads nothing
         self.turns = Turns()
         self.open: set[Connection] = set()
 

@@ -25,6 +25,7 @@ class Anthropic:
 
     name = "anthropic"
     id_header = "Request-Id"
+    context_exceeded = "prompt is too long: {tokens} tokens > {window} maximum"
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""

@@ -30,6 +30,10 @@ class Surface(Protocol):
         """The dialect's name, for the log."""
 
     @property
+    def context_exceeded(self) -> str:
+        """What its clients are told of a prompt of so many `{tokens}` where `{window}` fit."""
+
+    @property
     def id_header(self) -> str:
         """The header in which its clients look for a request's id, beside X-Request-ID; empty for none."""
 

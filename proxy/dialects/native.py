@@ -15,6 +15,7 @@ class Native:
 
     name = "ollama"
     id_header = ""
+    context_exceeded = "the input length exceeds the context length: it has about {tokens} tokens, and {window} fit"
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""

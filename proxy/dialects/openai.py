@@ -18,6 +18,10 @@ class OpenAI:
 
     name = "openai"
     id_header = ""
+    context_exceeded = (
+        "This model's maximum context length is {window} tokens. However, your messages resulted in about {tokens} "
+        "tokens. Please reduce the length of the messages."
+    )
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""

@@ -15,6 +15,10 @@ class Ours:
 
     name = "gateway"
     id_header = ""
+    context_exceeded = (
+        "The prompt has about {tokens} tokens, and the context window of this model is {window}: send less, or ask the "
+        "operator for a larger one (CONTEXT_WINDOW)."
+    )
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Returns the error body."""

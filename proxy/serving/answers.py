@@ -16,6 +16,7 @@ from proxy.policy import decide, read
 from proxy.relay import EventStream, Relay, whole
 from proxy.running import running
 from proxy.serving.asking import ask, ask_whole
+from proxy.serving.fitting import WARNING, fit, needs_window, note_use
 from proxy.serving.unload import unloaded
 
 if TYPE_CHECKING:
@@ -29,14 +30,23 @@ if TYPE_CHECKING:
 # Says in an answer what the gateway changed in the request.
 CHANGED = "X-Gateway-Changed"
 NOT_UNLOADED = "unload not done: the model stays loaded for others"
+# Says in an answer what its client should know of it.
+WARNED = "X-Gateway-Warning"
 
 
 async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseBase:
     """Serves one request whose body names a model."""
     asked = await decided(call, route, request)
-    facts = call.facts = facts_of(asked)
+    facts, principal = facts_of(asked), call.principal
+    call.facts = facts
     if route.scope == "manage":
-        call.holds += (catalogue, running.metadata)
+        call.holds += (catalogue, running.metadata, running.windows)
+    elif principal is not None:
+        if needs_window(asked, principal):
+            await fit(route, asked, principal)
+            if asked.warning is not None:
+                facts = call.facts = facts._replace(warning=WARNING)
+        note_use(asked)
     if asked.unload:
         response: HttpResponseBase = unloaded(call, route, facts)
         asked.changed.append(NOT_UNLOADED)
@@ -53,6 +63,7 @@ async def relay(call: Call, route: Route, request: LaneRequest) -> HttpResponseB
         content = await ask_whole(call, route.method, route.upstream, body)
         if route.scope == "manage":
             running.metadata.forget()  # before its client can ask again
+            running.windows.forget()
         response = single(call, route, facts, content)
     say_changed(response, asked)
     return response
@@ -71,9 +82,11 @@ def facts_of(asked: Ask) -> Facts:
 
 
 def say_changed(response: HttpResponseBase, asked: Ask) -> None:
-    """Says in an answer what was changed in its request, if anything was."""
+    """Says in an answer what was changed in its request, and what its client should know, if anything."""
     if asked.changed:
         response.headers[CHANGED] = ", ".join(asked.changed)
+    if asked.warning is not None:
+        response.headers[WARNED] = str(asked.warning)
 
 
 async def decided(call: Call, route: Route, request: LaneRequest) -> Ask:

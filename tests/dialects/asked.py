@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from apikeys.principal import Principal
+from gateway.context_window import parse
 from proxy.call import Facts
 from proxy.clamps import Clamps
 from proxy.policy import Ask, Policy, decide, read
@@ -22,6 +23,7 @@ def key(*models: str, manage: bool = False) -> Principal:
 
 def policy(*, cloud: bool = False, aliases: dict[str, str] | None = None, max_batch: int = 3, **clamps: Any) -> Policy:
     """A policy whose default model is `mistral`."""
+    rules = tuple(parse(clamps.pop("windows", "")))
     if "options" in clamps:
         clamps["options"] = frozenset(clamps["options"])
     return Policy(
@@ -30,6 +32,7 @@ def policy(*, cloud: bool = False, aliases: dict[str, str] | None = None, max_ba
         allow_cloud=cloud,
         clamps=Clamps(**clamps),
         max_batch=max_batch,
+        windows=(rules,),
     )
 
 

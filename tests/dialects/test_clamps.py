@@ -72,26 +72,6 @@ def test_the_operator_can_allow_an_option(name: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "sent", "changed"),
     [
-        (2048, 2048, []),
-        (4096, 4096, []),
-        (4097, 4096, ["options.num_ctx=4096"]),
-        (1e9, 4096, ["options.num_ctx=4096"]),
-        (0, None, ["options.num_ctx dropped"]),
-        (-1, None, ["options.num_ctx dropped"]),
-        ("9999", None, ["options.num_ctx dropped"]),
-        (None, None, ["options.num_ctx dropped"]),
-        (True, None, ["options.num_ctx dropped"]),
-    ],
-)
-def test_num_ctx_is_lowered_to_its_limit(asked: object, sent: object, changed: list[str]) -> None:
-    payload, said = applied({"options": {"num_ctx": asked}}, num_ctx=4096)
-    assert payload["options"].get("num_ctx") == sent
-    assert said == changed
-
-
-@pytest.mark.parametrize(
-    ("asked", "sent", "changed"),
-    [
         (300, 300, []),
         ("5m", "5m", []),
         ("10m", "10m", []),

@@ -143,8 +143,8 @@ def ask(server: GatewayServer, path: str, body: object = None, **how: Any) -> An
 
 
 def asked(stub: StubProcess) -> list[Recorded]:
-    """Returns the requests for inference that reached the stub; the gateway asks for listings of its own accord."""
-    return [request for request in stub.requests() if request.method == "POST"]
+    """Returns the requests for inference that reached the stub; the gateway asks about models of its own accord."""
+    return [request for request in stub.requests() if request.method == "POST" and request.target != "/api/show"]
 
 
 def process_of(server: GatewayServer) -> psutil.Process:

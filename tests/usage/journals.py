@@ -64,6 +64,7 @@ def ended(call: str = "a" * 24, **said: Any) -> dict[str, Any]:
         "sent_bytes": 1000,
         "streamed": True,
         "upstream": "main",
+        "warning": "",
         "client": "",
         **said,
     }

@@ -59,6 +59,13 @@ class UsageRecord(models.Model):
         db_default="",
         help_text="The User-Agent's product.",
     )
+    warning = models.CharField(
+        max_length=lines.WORD,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What its client was warned of: context_length for a prompt larger than the context window.",
+    )
 
     label: str = ""  # of its key, where a page has looked it up
 
