@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from django.conf import settings
@@ -12,7 +13,10 @@ from gateway.pages import page
 from gateway.rest import Refusal, error_response
 
 MACHINE_PATHS = ("/api/", "/v1/", "/health")
-
+NOT_FOUND = (
+    "Not found. See GET /api/info for the endpoints. Base URL for OpenAI clients: this server's address and /v1; for "
+    "Ollama and Anthropic clients: this server's address."
+)
 
 log = logging.getLogger("gateway")
 
@@ -31,12 +35,17 @@ class Handler(Protocol):
         """Answers."""
 
 
+def is_browser(request: HttpRequest) -> bool:
+    """Tells whether somebody looks at the answer with a browser."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
 def wants_page(request: HttpRequest) -> bool:
-    """Tells whether somebody looks at this with a browser."""
-    return not request.path.startswith(MACHINE_PATHS) and "text/html" in request.headers.get("Accept", "")
+    """Tells whether an error is to be a page: on the paths of programs, browsers get JSON too."""
+    return is_browser(request) and not request.path.startswith(MACHINE_PATHS)
 
 
-def handler(status: int, title: str, message: str) -> Handler:
+def handler(status: int, title: str, message: str, wants_page: Callable[[HttpRequest], bool] = wants_page) -> Handler:
     """Makes a handler for Django; what went wrong inside stays inside."""
 
     def handle(request: HttpRequest, exception: BaseException | None = None) -> HttpResponse:  # noqa: ARG001
@@ -80,7 +89,8 @@ def csrf_cause(request: HttpRequest) -> CSRFCause | None:
 
 bad_request = handler(400, "Bad request", "The request is malformed, or names a host that is not among ALLOWED_HOSTS.")
 permission_denied = handler(403, "Not allowed", "You may not do this. Log in to the admin as somebody who may.")
-page_not_found = handler(404, "Not found", "Nothing lives at this address.")
+# Whoever mistypes an address in a browser gets a page, also where an API begins.
+page_not_found = handler(404, "Not found", NOT_FOUND, wants_page=is_browser)
 server_error = handler(
     500, "Something went wrong", "The gateway failed to answer. Its log says more under this request's X-Request-ID."
 )

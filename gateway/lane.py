@@ -14,6 +14,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from apikeys.authentication import known_principal
 from gateway.cors import CorsMiddleware
 from gateway.cycle import SHORTCUT, WHOLE
+from gateway.errors import is_browser, page_not_found
 from gateway.request import LaneRequest, client_of
 from gateway.requestid import request_id_of
 from gateway.rest import refusal_of
@@ -95,6 +96,9 @@ class MachineLane:
             if call.method not in view.routes:
                 raise NoMethod(call.method, sorted(view.routes))
             return cast("HttpResponse | EventStream", await view().dispatch(request))
+        except NoRoute as error:
+            answer = refused(error, request)
+            return page_not_found(request) if is_browser(request) else answer
         except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
             if call.principal is None and not isinstance(error, UNKNOWN_CALLER):
                 call.principal = known_principal(request.META)

@@ -125,7 +125,7 @@ def refusal_of(error: BaseException) -> Refusal:
         case exceptions.APIException():
             return Refusal(error.status_code, sentence(error.detail))
         case Http404():
-            return Refusal(404, "Nothing lives at this path. See /docs for the endpoints.")
+            return Refusal(404, "Not found. See /docs for the endpoints.")
         case PermissionDenied():
             return Refusal(403, "This is not allowed.")
         case RequestDataTooBig():

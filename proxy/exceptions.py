@@ -187,13 +187,13 @@ class JournalFull(Refusal):
 
 
 class NoRoute(Refusal):
-    """Nothing lives at the path."""
+    """There is no such path."""
 
     def __init__(self) -> None:
         super().__init__(
             404,
-            "Nothing lives at this path. GET /api/info lists the endpoints, /docs explains them. The base URL of "
-            "Ollama's and Anthropic's clients is this server's address, that of OpenAI's has /v1 behind it.",
+            "Not found. See GET /api/info for the endpoints, and /docs. Base URL for OpenAI clients: this server's "
+            "address and /v1; for Ollama and Anthropic clients: this server's address.",
         )
 
 

@@ -73,9 +73,10 @@ def error(says: str) -> OpenApiResponse:
     return OpenApiResponse({"type": "object", "properties": {"error": TEXT, "message": TEXT}}, says)
 
 
-def parameter(name: str, says: str, kind: type = str) -> OpenApiParameter:
+def parameter(name: str, says: str, kind: type = str, *, example: Any = None) -> OpenApiParameter:
     """Describes a parameter of the query."""
-    return OpenApiParameter(name, kind, description=says)
+    examples = [OpenApiExample("For example", example)] if example is not None else []
+    return OpenApiParameter(name, kind, description=says, examples=examples)
 
 
 DESCRIBED: dict[str, Any] = {
@@ -88,16 +89,18 @@ DESCRIBED: dict[str, Any] = {
     ),
     "tags": ["Keys and usage"],
     "parameters": [
-        parameter("since", f"First day, like 2026-11-01; {DAYS} days to `until` if not given"),
-        parameter("until", "Last day, included; today if not given"),
-        parameter("by", f"What to tell apart, separated by commas: {', '.join(COLUMNS)}"),
-        parameter("key", "A key's id, or `all`; needs the scope `keys`"),
-        parameter("owner", "Only keys of this user; needs the scope `keys`", int),
-        parameter("team", "Only keys of this team; needs the scope `keys`"),
-        parameter("model", "Only this model"),
-        parameter("route", "Only this route, like `POST /api/chat`"),
-        parameter("format", "`json` or `csv`"),
-        parameter("page_size", f"Most lines of one answer, {PAGE} if not given, {LARGEST_PAGE} at most", int),
+        parameter("since", f"First day, like 2026-11-01; {DAYS} days to `until` if not given", example="2026-11-01"),
+        parameter("until", "Last day, included; today if not given", example="2099-12-31"),
+        parameter("by", f"What to tell apart, separated by commas: {', '.join(COLUMNS)}", example="day,model"),
+        parameter("key", "A key's id, or `all`; needs the scope `keys`", example="all"),
+        parameter("owner", "Only keys of this user; needs the scope `keys`", int, example=1),
+        parameter("team", "Only keys of this team; needs the scope `keys`", example="research"),
+        parameter("model", "Only this model", example="mistral"),
+        parameter("route", "Only this route, like `POST /api/chat`", example="POST /api/chat"),
+        parameter("format", "`json` or `csv`", example="json"),
+        parameter(
+            "page_size", f"Most lines of one answer, {PAGE} if not given, {LARGEST_PAGE} at most", int, example=100
+        ),
         parameter("after", "Where a page begins: take it from `next`"),
     ],
     "responses": {
@@ -106,9 +109,25 @@ DESCRIBED: dict[str, Any] = {
         400: error("The query is not understood: the message says what to write."),
         401: error("No key, or one that is not valid."),
         403: error("The key may see its own usage only."),
+        429: error("Too many invalid keys came from this address."),
         503: error("The database is away."),
     },
     "examples": [
         OpenApiExample("usage", EXAMPLE, media_type="application/json", response_only=True, status_codes=["200"])
     ],
+}
+
+METRICS: dict[str, Any] = {
+    "operation_id": "get_metrics",
+    "summary": "Metrics for Prometheus",
+    "description": "Counters and gauges in Prometheus' text format. Needs a key with the scope `metrics`, or an "
+    "address that the operator has allowed.",
+    "tags": ["Keys and usage"],
+    "responses": {
+        (200, "text/plain"): OpenApiResponse({"type": "string"}, "One sample a line."),
+        401: error("No key, or one that is not valid."),
+        403: error("The key lacks the scope `metrics`."),
+        429: error("Too many invalid keys came from this address."),
+        503: error("The database is away."),
+    },
 }

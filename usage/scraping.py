@@ -14,6 +14,7 @@ from apikeys.permissions import HasAPIKey, permit, within
 from apikeys.principal import Principal
 from gateway.rest import AsyncAPIView, Refusal
 from usage.metrics import metrics
+from usage.openapi import METRICS
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -45,7 +46,7 @@ class MetricsView(AsyncAPIView):
     authentication_classes = (APIKeyAuthentication,)
     permission_classes = (MayReadMetrics,)
 
-    @extend_schema(exclude=True)
+    @extend_schema(**METRICS)
     async def get(self, _request: HttpRequest) -> HttpResponse:
         """Answers with all of them."""
         text = "".join(f"{line}\n" for line in metrics.lines())

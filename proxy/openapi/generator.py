@@ -60,6 +60,14 @@ class GatewaySchema(SchemaGenerator):
         responses = schema["components"].setdefault("responses", {})
         for surface in surfaces.values():
             responses |= errors(surface)
+        link_issued(schema["paths"]["/api/v1/keys"]["post"]["responses"]["201"])
         used = {tag for item in schema["paths"].values() for operation in item.values() for tag in operation["tags"]}
         schema["tags"] = [{"name": title, "description": text} for title, text in GROUPS.values() if title in used]
         return schema
+
+
+def link_issued(response: Schema) -> None:
+    """Says where the id in an issued key's answer goes, as OpenAPI has it: links by the operations that take it."""
+    takers = ("get_api_v1_keys_id", "patch_api_v1_keys_id", "delete_api_v1_keys_id", "post_api_v1_keys_id_rotate")
+    parameters = {"key_id": "$response.body#/id"}
+    response["links"] = {name: {"operationId": name, "parameters": parameters} for name in takers}

@@ -32,7 +32,9 @@ GROUPS = {
     "service": ("About this gateway", "Open to everybody: no key is needed."),
 }
 OF_BODIES = (400, 413, 415)
-FILE = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+# An empty file can be sent as it stands, and is then there to be asked for.
+EMPTY_FILE = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+FILE = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": ""}}}
 # Where the answer comes from, for the kinds of routes that do more than relay.
 LISTED = "Lists what your key may use, from Ollama's `{upstream}`."
 BEHIND = {
@@ -59,9 +61,11 @@ def operation(route: Route, security: list[Schema]) -> Schema:
         },
     }
     names = re.findall(r"{(\w+)", route.path)
+    parameters = {"digest": EMPTY_FILE, "id": settings.OLLAMA_MODEL}
     if names:
         described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": TYPES[str]} for name in names
+            {"name": name, "in": "path", "required": True, "schema": TYPES[str], "example": parameters[name]}
+            for name in names
         ]
     if has_body(route):
         described["requestBody"] = request_body(route, example)

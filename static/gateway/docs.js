@@ -20,3 +20,11 @@ SwaggerUIBundle({
   // Otherwise the schema's address is sent to a public validator.
   validatorUrl: null,
 });
+
+// "Authorize" opens with the cursor in its first field: Swagger UI leaves the focus on the button behind it.
+let open = false;
+new MutationObserver(() => {
+  const field = place.querySelector(".dialog-ux input");
+  if (field && !open) field.focus();
+  open = Boolean(field);
+}).observe(place, { childList: true, subtree: true });

@@ -101,3 +101,9 @@ def test_home_leads_to_the_docs(page: Page, gateway: GatewayServer) -> None:
     page.get_by_role("link", name="API docs").first.click()
     expect(page.locator(GENERATE)).to_be_visible()
     assert fits(page)
+
+
+def test_authorize_opens_at_the_first_field(page: Page, gateway: GatewayServer) -> None:
+    page.goto(f"{gateway.url}/docs")
+    page.get_by_role("button", name="Authorize").first.click()
+    expect(page.locator(".dialog-ux input").first).to_be_focused()

@@ -49,6 +49,8 @@ class TestEachError:
         ],
     )
     def test_is_json_for_programs(self, view: errors.Handler, status: int, path: str, accept: str) -> None:
+        if view is errors.page_not_found and accept == BROWSER:
+            pytest.skip("a browser gets a page for a 404 everywhere")
         answer = view(asked(path, accept), exception=RuntimeError("inner words"))
         assert (answer.status_code, answer["Content-Type"]) == (status, "application/json")
         assert "inner words" not in answer.content.decode()
@@ -86,3 +88,20 @@ def test_a_form_without_its_cookie_is_refused_with_advice(gateway: GatewayServer
     assert answer.status_code == 403
     assert "Reload the page and try again" in answer.text
     assert_our_own(answer.text)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere", "/api/nowhere", "/v1/nowhere", "/api/v1/nowhere", "/health/nowhere", "/docs/x", "/v1/x/y"],
+)
+def test_a_browser_gets_a_page_for_a_404_and_programs_json(gateway: GatewayServer, path: str) -> None:
+    page = httpx.get(f"{gateway.url}{path}", headers={"Accept": BROWSER, **gateway.headers})
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Not found" in page.text
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert page.headers["x-request-id"]
+    assert_our_own(page.text)
+    for accept in ("*/*", "application/json"):
+        answer = httpx.get(f"{gateway.url}{path}", headers={"Accept": accept, **gateway.headers})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
