@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import Error, connection
 
 from apikeys.feed import feed
+from gateway import __version__
+from proxy.health import pulse
 from proxy.live import live
 from usage.account import chores_of, keeper_of
 from usage.following import AllowanceFollower
@@ -17,6 +19,8 @@ from usage.lately import resume
 from usage.ledger import Clock, Ledger
 from usage.limits import Room, limits
 from usage.metrics import metrics
+from usage.process_metrics import build_labels
+from usage.refused_calls import refused_calls
 from usage.refused_store import store_refused
 from usage.shared.ended import EndedProcesses
 from usage.spent import charged, spent
@@ -86,6 +90,20 @@ class Accounting:
         metrics.gauge(
             "journal_dropped", "Lines for which the journal had no room", lambda: self.running.journal.dropped
         )
+        metrics.counter(
+            "refusals_unrecorded_total",
+            "Refused calls of which no record is kept",
+            lambda: refused_calls.unrecorded,
+        )
+        metrics.gauge("upstream_up", "Whether Ollama answers: 1 or 0", lambda: float(pulse.version is not None))
+        metrics.gauge(
+            "upstream_connections", "Open connections to Ollama", lambda: self.running.upstream.connections[0]
+        )
+        metrics.gauge(
+            "upstream_connections_idle", "Those of them that no call uses", lambda: self.running.upstream.connections[1]
+        )
+        metrics.gauge("build_info", "Which build this is; always 1", lambda: 1, build_labels(__version__))
+        metrics.prepare = pulse.feel
         self.joined = True
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from uvicorn.supervisors import ChangeReload
 from gateway import openfiles
 from gateway.env import BASE_DIR
 from gateway.protocol import CappedProtocol
+from usage.metrics import metrics
 
 if TYPE_CHECKING:
     import socket
@@ -45,6 +46,11 @@ class GatewayServer(uvicorn.Server):
             self.stopping.call_soon_threadsafe(cut_all)
         else:
             super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen, and lets the metrics say how many clients are connected."""
+        metrics.gauge("client_connections", "Open connections of clients", lambda: len(self.server_state.connections))
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops listening, lets calls end for SHUTDOWN_GRACE seconds, then cuts the rest."""

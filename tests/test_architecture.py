@@ -78,6 +78,7 @@ PURE = (
     "usage.journal",
     "usage.lines",
     "usage.metrics",
+    "usage.process_metrics",
     "usage.refused_calls",
     "usage.rollups",
     "usage.segments",

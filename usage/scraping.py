@@ -49,5 +49,6 @@ class MetricsView(AsyncAPIView):
     @extend_schema(**METRICS)
     async def get(self, _request: HttpRequest) -> HttpResponse:
         """Answers with all of them."""
+        await metrics.prepare()
         text = "".join(f"{line}\n" for line in metrics.lines())
         return HttpResponse(text, content_type=TEXT, headers={"Cache-Control": "no-store"})

@@ -81,6 +81,14 @@ class Upstream:
         self.connect_timeout = connect_timeout
         self.targets: dict[tuple[str, str], Target] = {}
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are open, and how many of these no call uses."""
+        if not isinstance(self.transport, Transport):
+            return 0, 0
+        pool = self.transport.pool
+        return len(pool.every), len(pool.free) + len(pool.resting)
+
     def target(self, method: str, path: str) -> Target:
         """Returns the prepared target of a route's upstream path."""
         target = self.targets.get((method, path))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
-from usage.metrics import BOUNDS, MOST_LABELS, Metrics, escaped
+from usage.metrics import BOUNDS, MOST_LABELS, MOST_MODELS, Metrics, escaped
 
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (\S+)')
 
@@ -123,3 +124,28 @@ def test_labels_are_bounded_whatever_comes() -> None:
 @given(st.text())
 def test_a_labels_value_can_hold_anything(value: str) -> None:
     assert re.fullmatch(r'(?:[^"\\\n]|\\["\\n])*', escaped(value))
+
+
+def test_models_have_series_of_their_own_up_to_a_number() -> None:
+    metrics = Metrics()
+    for number in range(MOST_MODELS + 20):
+        metrics.count(facts(canonical=f"model{number}:latest"))
+        metrics.count(facts(canonical=f"made-up{number}", status=404, ended="refused"))
+    found = read(metrics)
+    names = {model for model, _ in metrics.model_requests}
+    assert len(names) == MOST_MODELS + 1
+    assert not any(name.startswith("made-up") for name in names)
+    assert found['ollama_gateway_model_requests_total{model="other",ended="done"}'] == 20
+    assert found['ollama_gateway_model_requests_total{model="other",ended="refused"}'] == MOST_MODELS + 20
+    assert found['ollama_gateway_model_tokens_total{model="model0:latest",kind="completion"}'] == 20
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_prometheus_reads_whatever_a_label_holds(model: str, reason: str) -> None:
+    metrics = Metrics()
+    metrics.count(facts(canonical=model))
+    metrics.refuse(reason)
+    text = "".join(f"{line}\n" for line in metrics.lines())
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    (refusal,) = families["ollama_gateway_refusals"].samples
+    assert refusal.labels["reason"] == reason
