@@ -137,7 +137,7 @@ class Admission:
         """
         outcome, facts, refusal = call.outcome, call.facts, call.refusal
         assert facts is not None  # noqa: S101 -- only a call with facts is admitted
-        seconds = monotonic() - call.started - outcome.wait
+        seconds = monotonic() - outcome.asked_at
         if outcome.answer_bytes:
             tokens = min(tokens_of(outcome.answer_bytes), int(speeds.rate(facts.canonical) * seconds) + 1)
         elif refusal is not None and refusal.status_code == GATEWAY_TIMEOUT:

@@ -82,6 +82,7 @@ class Outcome:
     sent_bytes: int = 0  # of the answer's body
     answer_bytes: int = 0  # of an answer in one piece, as far as it came from Ollama
     dispatched: bool = False  # Ollama was asked
+    asked_at: float = 0.0  # when that was, on the monotonic clock
     usage: Usage = UNCOUNTED
     error: str = ""  # the code of what went wrong
     reason: str = ""  # the same for people; it quotes no prompt and no answer

@@ -144,7 +144,7 @@ def charts(found: Picture, period: Period) -> list[Chart]:
                 Series(
                     "read", "usage-b", [read - kept for read, kept in zip(of("prompt_tokens"), cached, strict=True)]
                 ),
-                *([Series("read from cache", "usage-c", cached)] if any(cached) else []),
+                *([Series("cached", "usage-c", cached)] if any(cached) else []),
             ],
             short,
         ),

@@ -30,8 +30,10 @@ async def ask(call: Call, method: str, path: str, body: Payload = b"") -> Answer
 
     Raises UpstreamError; a call that waits too long for the first byte is cut.
     """
-    call.wait_until(monotonic() + running.first_byte_timeout, first_byte_timed_out)
+    now = monotonic()
+    call.wait_until(now + running.first_byte_timeout, first_byte_timed_out)
     call.outcome.dispatched = True
+    call.outcome.asked_at = now
     answer = await running.upstream.send(method, path, body)
     call.holds.append(answer)
     if call.share is not None:

@@ -128,6 +128,23 @@ def test_a_client_that_leaves_before_a_whole_answer_is_charged_for_it(
     assert line["completion_tokens"] == 3 if cap == 3 else 10 <= line["completion_tokens"] < 100
 
 
+def test_the_time_in_which_a_request_is_sent_writes_nothing(stub: StubProcess, server: GatewayServer) -> None:
+    answer(server, "a b c")
+    body = json.dumps({"model": "m", "prompt": "a b c [[hang=1]]", "stream": False}).encode()
+    head = (
+        f"Host: {server.host}\r\nX-API-Key: {server.key}\r\nX-Request-ID: slow\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with Client(server) as client:
+        client.send(b"POST /api/generate HTTP/1.1\r\n" + head.encode() + body[:9])
+        time.sleep(1)  # 20 tokens, if it counted
+        client.send(body[9:])
+        stub.wait_for(StubProcess.under_way)
+        client.leave()
+    line = line_of(server, "slow")
+    assert (line["ended"], line["prompt_tokens"]) == ("left", 4)
+    assert line["completion_tokens"] < 15
+
+
 def test_where_nothing_tells_that_a_model_was_writing_its_prompt_alone_is_charged(
     stub: StubProcess, server: GatewayServer
 ) -> None:

@@ -61,7 +61,7 @@ def test_the_front_page_shows_the_share_of_prompts_that_came_from_the_cache(admi
     use({"key": ana.key_id, "call": "b" * 24, "prompt_tokens": 3000, "cached_tokens": 2700})
     said = text(admin_client)
     assert "3k read (90 % cached), 40 written" in said
-    assert "read from cache: 2.7k" in said
+    assert "cached: 2.7k" in said
     assert "read: 310" in said
 
 
