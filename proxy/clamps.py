@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 LOAD_OPTIONS = frozenset(
     {
         *("num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram", "draft_num_predict"),
-        *("use_mmap", "use_mlock", "f16_kv", "logits_all", "vocab_only"),
+        *("runner", "use_mmap", "use_mlock", "f16_kv", "logits_all", "vocab_only"),
         *("rope_frequency_base", "rope_frequency_scale"),
     }
 )
-# These do so, or show the model's hidden prompt, as fields of their own.
-LOAD_FIELDS = ("shift", "_debug_render_only")
+# These do so, or choose the engine, or show the model's hidden prompt, as fields of their own.
+LOAD_FIELDS = ("shift", "runner", "_debug_render_only")
 
 # A shorter keep_alive, in seconds, is as good as an unload.
 SHORTEST = 1.0

@@ -17,6 +17,7 @@ from proxy.estimate import prompt_tokens
 from proxy.exceptions import BadBody, CloudRefused, ModelNotFound
 from proxy.hosted_tools import remove_hosted_tools
 from proxy.names import MAX_NAME, matches, readings
+from proxy.remote_files import check_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -132,6 +133,8 @@ def decide(
     ask.changed += remove_unserved(shape, payload, policy)
     take_window(ask, principal, policy)
     if "manage" not in principal.scopes:
+        if not shape.is_estimate:
+            check_files(payload)
         ask.unload = bool(asked) and asks_to_unload(shape, payload)
         ask.changed += drop(payload, shape.privileged) + policy.clamps.apply(payload)
         ask.changed += policy.clamps.cap(payload, shape.cap)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from proxy.shapes import Shape
 
 # How a route is served: see proxy/serving.
-Kind = Literal["relay", "plain", "tags", "running", "models", "model", "count", "show", "upload"]
+Kind = Literal["relay", "plain", "tags", "running", "models", "model", "count", "show", "status", "upload"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +140,7 @@ ROUTES: tuple[Route, ...] = (
     replace(native("show", JSON, shapes.SHOW, "Describe a model"), kind="show"),
     *listing("tags", "tags", "List the models", "GET", "HEAD"),
     *listing("ps", "running", "List the loaded models", "GET"),
+    *listing("status", "status", "Tell whether cloud models are on", "GET"),
     *listing("version", "plain", "Tell Ollama's version", "GET", "HEAD"),
     manage("pull", PROGRESS, shapes.PULL, "Fetch a model"),
     manage("push", PROGRESS, shapes.PULL, "Publish a model"),

@@ -52,7 +52,7 @@ STREAM_OPTIONS = Struct("include_usage")
 EFFORT = Struct("effort generate_summary summary")
 
 NATIVE_MESSAGE = Struct("role content thinking images tool_name tool_call_id", tool_calls=TOOL_CALL)
-SAMPLING = "model stream keep_alive options think truncate shift logprobs top_logprobs format _debug_render_only"
+SAMPLING = "model stream keep_alive options think truncate shift runner logprobs top_logprobs format _debug_render_only"
 GENERATE = Struct(f"{SAMPLING} prompt suffix system template context raw images width height steps")
 CHAT = Struct(SAMPLING, messages=NATIVE_MESSAGE, tools=TOOL)
 EMBED = Struct("model input truncate dimensions keep_alive options")
@@ -62,7 +62,7 @@ SHOW = Struct("model name system template verbose options")
 OPENAI_MESSAGE = Struct("role content reasoning name tool_call_id", tool_calls=TOOL_CALL)
 OPENAI_SAMPLING = (
     "model stream max_tokens max_completion_tokens seed stop temperature top_p frequency_penalty presence_penalty "
-    "logprobs top_logprobs _debug_render_only"
+    "logprobs top_logprobs runner _debug_render_only"
 )
 JSON_SCHEMA = Struct("name schema strict type")
 CHAT_COMPLETIONS = Struct(

@@ -84,6 +84,7 @@ def native(model: str) -> dict[str, Example]:
         ),
         "/api/tags": Example(answered={"models": [listed]}),
         "/api/ps": Example(answered={"models": [{**listed, "expires_at": NOW, "size_vram": 4113301824}]}),
+        "/api/status": Example(answered={"cloud": {"disabled": True, "source": "config"}}),
         "/api/version": Example(answered={"version": "0.12.0"}),
         "/api/show": Example(
             asked={"model": model}, answered={"details": {"family": "llama"}, "capabilities": ["completion"]}

@@ -42,6 +42,7 @@ BEHIND = {
     "running": LISTED,
     "models": LISTED,
     "model": "Describes a model that your key may use.",
+    "status": "Answered here: cloud models are on or off for this gateway, whatever Ollama's own setting is.",
     "count": "An estimate of the gateway's own, marked as such: Ollama has no way to ask.",
 }
 

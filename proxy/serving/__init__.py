@@ -9,6 +9,7 @@ from proxy.serving.counting import count
 from proxy.serving.listing import list_models, list_running, list_tags, one_model
 from proxy.serving.plain import plain
 from proxy.serving.show import show
+from proxy.serving.status import cloud_status
 from proxy.serving.upload import upload
 
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ SERVE: dict[Kind, Serve] = {
     "model": one_model,
     "count": count,
     "show": show,
+    "status": cloud_status,
     "upload": upload,
 }

@@ -27,10 +27,9 @@ MANAGE = {("POST", path): f"POST {path}" for path in MANAGE_BODIES if path != "/
     ("HEAD", BLOB): f"HEAD {BLOB}",
     ("POST", BLOB): f"POST {BLOB}",
 }
-# Answered here: an estimate of tokens, and that Ollama is running.
-LOCAL = {("POST", "/v1/messages/count_tokens"), ("GET", "/"), ("HEAD", "/"), ("OPTIONS", "/")}
+# Answered here: an estimate of tokens, whether the cloud is on, and that Ollama is running.
+LOCAL = {("POST", "/v1/messages/count_tokens"), ("GET", "/api/status"), ("GET", "/"), ("HEAD", "/"), ("OPTIONS", "/")}
 NEVER = [
-    "/api/status",
     "/api/me",
     "/api/signout",
     "/api/user/keys/abc",
