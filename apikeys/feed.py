@@ -1,4 +1,4 @@
-"""Keeps the ring in step with the database, from a thread of its own."""
+"""Keeps the keys and limits in memory in step with the database, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,72 +7,52 @@ import contextlib
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeVar
 
-from django.db import close_old_connections, connection, transaction
+from django.db import close_old_connections, connection
 
-from apikeys.entries import COLUMNS, entries, entry
 from apikeys.guesses import guesses
 from apikeys.keyring import KeyRing, ring
-from apikeys.models import AttemptCount, Key, KeyRevision
+from apikeys.models import AttemptCount, KeyRevision
 from apikeys.reach import Reach
 from apikeys.redigest import NewDigests, new_digests
+from apikeys.snapshot_reader import changed_since, read_all, read_since
 from apikeys.writelock import WriteLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from django.db.models import QuerySet
-
-    from apikeys.keyring import Entry
-    from apikeys.models import KeyQuerySet
+    from collections.abc import Callable
 
 POLL_SECONDS = 0.25
 WRITE_SECONDS = 10.0
 # A database that has not answered for this long is away, though nobody has said so.
 SILENCE_SECONDS = 2.0
-# How long a read waits for a table that somebody holds locked.
-LOCK_MILLISECONDS = 500
 # How often the trail's end is written to the log, where no writer of the database can change it.
 SAY_SECONDS = 3600.0
 # Longer than a poll takes, shorter than anyone minds: how long a request with an unknown key may wait for one.
 REFRESH_TIMEOUT = 1.0
+# Below what such a request waits: when its wait was in vain, "unknown" is not certain.
+UNSURE_SECONDS = 0.9 * REFRESH_TIMEOUT
 STOP_TIMEOUT = 5.0
+
+Read = TypeVar("Read")
 
 trail = logging.getLogger("gateway.audit")
 
 
-class Update(Protocol):
-    """What was read of limits, to be taken over in two steps around the ring's change."""
-
-    def add(self) -> None:
-        """Takes over what is new or changed."""
-
-    def remove(self) -> None:
-        """Forgets what is gone."""
-
-
-class LimitReader(Protocol):
-    """Reads what keys are limited to."""
-
-    def read(self, changed: QuerySet[Key] | None) -> Update:
-        """Reads the limits that apply to these keys, or to all; raises the database's errors."""
-
-
 class KeyFeed:
-    """Reads changed keys and their limits four times a second, and hands them to the ring.
+    """Reads changed keys and limits four times a second, as one snapshot, and hands them to the ring.
 
-    Keys and limits are read as of one revision, and limits are taken over before the keys that they are for: a key
-    whose limits could not be read is not served, or still under what applied before.  While the database is away, the
-    ring keeps what it knows and the feed keeps trying.
+    A key whose limits can't be read does not get into the ring.  While the database is away, the ring keeps what it
+    knows and the feed keeps trying.
     """
 
     def __init__(self, ring: KeyRing, new_digests: NewDigests = new_digests) -> None:
         self.listeners: list[Callable[[], None]] = []  # called from the feed's thread after each change of the ring
-        self.limit_reader: LimitReader | None = None
         self._ring = ring
         self._new_digests = new_digests
-        self._reach = Reach("changes of keys are not seen until it is back; the known ones go on working for a while")
+        self._reach = Reach(
+            "changes of keys and limits are not seen until it is back; the known ones go on working for a while"
+        )
         self._write_lock = WriteLock()
         self._seen = 0
         self._said = 0
@@ -123,50 +103,42 @@ class KeyFeed:
         return False
 
     def load(self) -> None:
-        """Reads all keys and limits anew."""
-        with snapshot():
-            seen = KeyRevision.seen()
-            usable = list(entries(Key.objects.not_revoked().filter(enabled=True).order_by()))
-            self._ring.keep({entry.principal.key_id for entry in usable})
-            limits = self._read_limits(None)
-        limits.add()
-        self._ring.replace(usable)
-        limits.remove()
-        self._seen = seen
+        """Reads all keys and limits."""
+        found = self._read(read_all)
+        self._ring.replace(found.entries, found.limits)
+        self._seen = found.revision
         self._tell()
 
     def poll(self) -> None:
         """Reads what changed since the last time."""
-        if KeyRevision.seen() == self._seen:
+        latest = KeyRevision.seen()
+        if latest == self._seen:
             return
-        with snapshot():
-            latest = KeyRevision.seen()
-            changed = Key.objects.changed_since(self._seen)
-            usable = self._without_dropped(changed)
-            limits = self._read_limits(changed)
-        if latest < self._seen:  # an older database was put back
+        found = None
+        if latest > self._seen:
+            found = self._read(lambda: read_since(self._seen, self._ring.snapshot.limits))
+        if found is None:  # an older database was put back
             self.load()
             return
-        limits.add()
-        for found in usable:
-            self._ring.put(found)
-        limits.remove()
-        self._seen = latest
+        self._ring.change(found.entries, found.ended, found.limits)
+        self._seen = found.revision
         self._tell()
 
-    def _without_dropped(self, changed: KeyQuerySet) -> list[Entry]:
-        """Drops the changed keys that are not to be served, at once; returns the entries of the others."""
-        usable = []
-        for revoked_at, enabled, *row in changed.values_list("revoked_at", "enabled", *COLUMNS).iterator():
-            found = entry(*row)
-            if revoked_at is not None or not enabled:
-                self._ring.drop(found.principal.key_id)
-            else:
-                usable.append(found)
-        return usable
+    def _read(self, read: Callable[[], Read]) -> Read:
+        """Reads keys with their limits; where that fails, keys and secrets that have ended are removed all the same."""
+        try:
+            return read()
+        except Exception:
+            if connection.connection is not None and connection.is_usable():
+                self._remove_ended()
+            raise
 
-    def _read_limits(self, changed: KeyQuerySet | None) -> Update:
-        return NO_UPDATE if self.limit_reader is None else self.limit_reader.read(changed)
+    def _remove_ended(self) -> None:
+        """Removes the keys and secrets that have ended since the last snapshot: that needs no limits."""
+        usable, ended = changed_since(self._seen)
+        removed = [*map(self._ring.drop, ended), *map(self._ring.narrow, usable)]
+        if any(removed):
+            self._tell()
 
     @property
     def lost(self) -> bool:
@@ -175,8 +147,8 @@ class KeyFeed:
 
     @property
     def unsure(self) -> bool:
-        """Tells whether an unknown key may be known in a moment: nobody hears of new ones, or nobody can store them."""
-        return self.lost or self._write_lock.stuck
+        """Tells whether an unknown key may become known: the last poll is too old, or no key can be stored."""
+        return self.silence > UNSURE_SECONDS or self.lost or self._write_lock.stuck
 
     @property
     def outage(self) -> float:
@@ -238,42 +210,6 @@ class KeyFeed:
         for waiter in waiting:
             with contextlib.suppress(RuntimeError):  # its loop was closed meanwhile
                 waiter.get_loop().call_soon_threadsafe(_settle, waiter, done)
-
-
-class _NoUpdate:
-    """Where nothing is limited."""
-
-    def add(self) -> None:
-        """Does nothing."""
-
-    def remove(self) -> None:
-        """Does nothing."""
-
-
-NO_UPDATE = _NoUpdate()
-
-
-@contextlib.contextmanager
-def snapshot() -> Iterator[None]:
-    """Reads within one view of the database, which takes no lock.
-
-    A table that others hold locked fails the read soon, on PostgreSQL: this thread also brings revocations.
-    """
-    if connection.in_atomic_block:
-        yield
-    elif connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_MILLISECONDS}ms"])
-            yield
-    else:
-        with connection.cursor() as cursor:
-            # Django's own transactions begin by taking SQLite's one write lock.
-            cursor.execute("BEGIN DEFERRED")
-            try:
-                yield
-            finally:
-                cursor.execute("ROLLBACK")
 
 
 def _settle(waiter: asyncio.Future[bool], done: bool) -> None:  # noqa: FBT001 -- call_soon passes no names

@@ -1,4 +1,4 @@
-"""All usable keys, in memory: the only place that a request looks them up."""
+"""All usable keys and all limits, in memory: the only place that a request looks them up."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import hmac
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from apikeys.principal import Principal
+
+    # By subject; a subject without limits is absent.
+    Limits = Mapping[str, tuple[tuple[str, int], ...]]
 
 _NOBODY = bytes(32)
 
@@ -53,28 +56,49 @@ class Found(NamedTuple):
     pepper: int
 
 
-class KeyRing:
-    """The keys that are neither revoked nor disabled, by id.
+class Snapshot:
+    """Keys and limits of one revision of the database.
 
-    One thread (the feed's) changes it while others read: each change is one step on a dictionary.
+    `limits` has the (dimension, amount) pairs of each subject: `key:…`, `owner:…`, `team:…`.
+    """
+
+    __slots__ = ("entries", "legacy", "limits")
+
+    def __init__(self, entries: dict[str, Entry], legacy: dict[bytes, str], limits: Limits) -> None:
+        self.entries = entries
+        self.legacy = legacy
+        self.limits = limits
+
+    def remove(self, key_id: str) -> bool:
+        """Removes a key; returns whether it was there."""
+        entry = self.entries.pop(key_id, None)
+        if entry is not None and entry.legacy_digest is not None:
+            self.legacy.pop(entry.legacy_digest, None)
+        return entry is not None
+
+
+class KeyRing:
+    """The keys that are neither revoked nor disabled, by id, and the limits of keys, owners and teams.
+
+    One thread (the feed's) changes it while others read.  Keys and limits that were read together are replaced
+    together, by one assignment: no reader sees a key without the limits of the same revision.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-        self._legacy: dict[bytes, str] = {}
+        self.snapshot = Snapshot({}, {}, {})
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.snapshot.entries)
 
     def __contains__(self, key_id: str) -> bool:
-        return key_id in self._entries
+        return key_id in self.snapshot.entries
 
     def find(self, key_id: str, digests: Sequence[bytes], now: float) -> Found | None:
         """Returns whose secret has one of these digests (one a pepper) and this id, if it is good at `now` (epoch).
 
         An unknown id costs the same comparisons as a known one, so that time tells nothing.
         """
-        current, principal, old, _ = self._entries.get(key_id, _UNKNOWN)
+        current, principal, old, _ = self.snapshot.entries.get(key_id, _UNKNOWN)
         before, old_principal = old or _NO_OLD
         for pepper, digest in enumerate(digests):
             # Both are compared, always.
@@ -87,14 +111,14 @@ class KeyRing:
     def find_legacy(self, digests: Sequence[bytes], now: float) -> Found | None:
         """Returns whose secret without an id has one of these digests, if it is good at `now`."""
         for digest in digests:
-            key_id = self._legacy.get(digest)
+            key_id = self.snapshot.legacy.get(digest)
             if key_id is not None:
                 return self.find(key_id, digests, now)
         return None
 
     def current(self, principal: Principal) -> Principal | None:
         """Returns what the secret behind an earlier principal may do now; None where it is good for nothing."""
-        entry = self._entries.get(principal.key_id)
+        entry = self.snapshot.entries.get(principal.key_id)
         if entry is None:
             return None
         for known in (entry.principal, entry.old.principal if entry.old is not None else None):
@@ -103,28 +127,49 @@ class KeyRing:
         return None
 
     def put(self, entry: Entry) -> None:
-        """Adds a key, or takes over its changes."""
-        self._entries[entry.principal.key_id] = entry
-        legacy = entry.legacy_digest
-        if legacy is not None:
-            self._legacy[legacy] = entry.principal.key_id
+        """Adds a key, or replaces it; its limits stay as they are."""
+        self.change([entry])
 
-    def drop(self, key_id: str) -> None:
-        """Forgets a key; no matter if it is not there."""
-        entry = self._entries.pop(key_id, None)
-        if entry is not None and entry.legacy_digest is not None:
-            self._legacy.pop(entry.legacy_digest, None)
+    def drop(self, key_id: str) -> bool:
+        """Removes a key; returns whether it was there."""
+        return self.snapshot.remove(key_id)
 
-    def keep(self, key_ids: Container[str]) -> None:
-        """Forgets all keys but these."""
-        for key_id in [known for known in self._entries if known not in key_ids]:
-            self.drop(key_id)
+    def narrow(self, entry: Entry) -> bool:
+        """Removes the secrets of a known key that `entry`, read later, no longer has; returns whether there were any.
 
-    def replace(self, entries: Iterable[Entry]) -> None:
-        """Forgets everything and holds these keys instead."""
+        Adds nothing.
+        """
+        key_id = entry.principal.key_id
+        known = self.snapshot.entries.get(key_id)
+        if known is None:
+            return False
+        valid = {one.secret_number for one in (entry.principal, entry.old and entry.old.principal) if one}
+        if known.principal.secret_number not in valid:
+            return self.drop(key_id)
+        if known.old is not None and known.old.principal.secret_number not in valid:
+            self.snapshot.entries[key_id] = known._replace(old=None)
+            return True
+        return False
+
+    def change(self, entries: Iterable[Entry], ended: Iterable[str] = (), limits: Limits | None = None) -> None:
+        """Adds or replaces keys, removes those whose ids are in `ended`, and replaces all limits unless None."""
+        before = self.snapshot
+        # Copies, in one step each: a reader holds either all of the old or all of the new.
+        snapshot = Snapshot(before.entries.copy(), before.legacy.copy(), before.limits if limits is None else limits)
+        for key_id in ended:
+            snapshot.remove(key_id)
+        for entry in entries:
+            snapshot.remove(entry.principal.key_id)
+            snapshot.entries[entry.principal.key_id] = entry
+            if entry.legacy_digest is not None:
+                snapshot.legacy[entry.legacy_digest] = entry.principal.key_id
+        self.snapshot = snapshot
+
+    def replace(self, entries: Iterable[Entry], limits: Limits | None = None) -> None:
+        """Replaces all keys and all limits."""
         everything = {entry.principal.key_id: entry for entry in entries}
         legacy = {entry.legacy_digest: key_id for key_id, entry in everything.items() if entry.legacy_digest}
-        self._entries, self._legacy = everything, legacy
+        self.snapshot = Snapshot(everything, legacy, limits or {})
 
 
 ring = KeyRing()

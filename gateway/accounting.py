@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import Error, connection
 
-from apikeys.feed import feed
 from gateway import __version__
 from proxy.health import pulse
 from proxy.live import live
 from usage.account import chores_of, keeper_of
-from usage.following import AllowanceFollower
 from usage.lately import resume
 from usage.ledger import Clock, Ledger
 from usage.limits import Room, limits
@@ -40,7 +38,6 @@ class Accounting:
         self.ended = None if running.shared is None else EndedProcesses(running.shared, running.journal.writer, charged)
         self.keeper = keeper_of(settings.ENV, self.conclude)
         self.chores = chores_of(settings.ENV)
-        feed.limit_reader = AllowanceFollower(running.allowances)
         self.joined = False
 
     def open(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from apikeys.feed import feed
+from apikeys.keyring import ring
 from proxy.admission import Door
 from proxy.body import Bodies
 from proxy.clamps import Clamps
@@ -55,7 +56,7 @@ class Running:
         self.first_byte_timeout = env.UPSTREAM_FIRST_BYTE_TIMEOUT
         self.idle = Idle(env.UPSTREAM_IDLE_TIMEOUT)
         self.heartbeat = env.HEARTBEAT
-        self.allowances = Allowances(env.default_allowances)
+        self.allowances = Allowances(env.default_allowances, ring)
         self.metadata = MetadataCache(lambda: self.upstream)
         self.read_rate = ReadRate()
         self.windows = WindowTable(self.metadata)

@@ -1,4 +1,4 @@
-"""The limits of everybody, in memory, as the database has them."""
+"""Which limits apply to a key, from the snapshot that also has the key."""
 
 from __future__ import annotations
 
@@ -7,100 +7,60 @@ from typing import TYPE_CHECKING
 from usage.dimensions import Allowance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
+    from apikeys.keyring import KeyRing, Snapshot
     from apikeys.principal import Principal
 
-# The keys whose limits are kept gathered; where there are more, theirs are gathered each time.
-MOST_KNOWN = 10_000
+    Cache = dict[tuple[str, int | None, str], tuple[Allowance, ...]]
+
+# The keys whose limits are cached; where there are more, theirs are gathered each time.
+MOST_CACHED = 10_000
 
 
 class Allowances:
-    """Which allowances apply to a key: its own, its owner's, its team's, and the defaults for what its own leave open.
+    """The limits of a key: its own, its owner's, its team's, and the defaults for dimensions that its own leave out.
 
-    One thread replaces them while others read: each change is one step.
+    Any thread may ask.
     """
 
-    def __init__(self, defaults: Mapping[str, int]) -> None:
+    def __init__(self, defaults: Mapping[str, int], ring: KeyRing) -> None:
         self.defaults = dict(defaults)
-        self.by_subject: dict[str, tuple[Allowance, ...]] = {}
-        self.known: dict[tuple[str, int | None, str], tuple[Allowance, ...]] = {}  # what was gathered before
-
-    def replace(self, rows: Iterable[Allowance]) -> None:
-        """Takes over all rows anew."""
-        update = self.replacement(rows)
-        update.add()
-        update.remove()
-
-    def replacement(self, rows: Iterable[Allowance]) -> AllowanceUpdate:
-        """Returns the update that leaves nothing but these rows."""
-        found = gathered(rows)
-        return AllowanceUpdate(self, found, self.by_subject.keys() - found.keys())
-
-    def update(self, subjects: Iterable[str], rows: Iterable[Allowance]) -> AllowanceUpdate:
-        """Returns the update by which some subjects have these rows, and no others."""
-        found = gathered(rows)
-        return AllowanceUpdate(self, found, set(subjects) - found.keys())
-
-    def subjects(self, *kinds: str) -> set[str]:
-        """Returns the subjects of these kinds that have limits."""
-        return {subject for subject in list(self.by_subject) if subject.partition(":")[0] in kinds}
+        self.ring = ring
+        self._cached: tuple[Snapshot, Cache] = ring.snapshot, {}
 
     def of(self, principal: Principal) -> tuple[Allowance, ...]:
-        """Returns what applies to a key; usually nothing, which costs next to nothing."""
-        if not self.by_subject and not self.defaults:
+        """Returns what applies to a key now, whoever owned it when the request was authenticated."""
+        snapshot = self.ring.snapshot
+        if not snapshot.limits and not self.defaults:
             return ()
-        return self.held(principal.key_id, principal.owner_id, principal.team)
+        # A key may have got another owner or team meanwhile: its limits and theirs are of one snapshot.
+        entry = snapshot.entries.get(principal.key_id)
+        now = principal if entry is None else entry.principal
+        return self._held(snapshot, now.key_id, now.owner_id, now.team)
 
     def held(self, key_id: str, owner_id: int | None, team: str) -> tuple[Allowance, ...]:
         """Returns what applies to a key of this owner and team."""
-        known, whose = self.known, (key_id, owner_id, team)
-        held = known.get(whose)
+        return self._held(self.ring.snapshot, key_id, owner_id, team)
+
+    def _held(self, snapshot: Snapshot, key_id: str, owner_id: int | None, team: str) -> tuple[Allowance, ...]:
+        of, cache = self._cached
+        if of is not snapshot:
+            cache = {}
+            self._cached = snapshot, cache
+        whose = key_id, owner_id, team
+        held = cache.get(whose)
         if held is None:
-            held = self.gather(key_id, owner_id, team)
-            if len(known) < MOST_KNOWN:
-                known[whose] = held
+            held = self._gather(snapshot, key_id, owner_id, team)
+            if len(cache) < MOST_CACHED:
+                cache[whose] = held
         return held
 
-    def gather(self, key_id: str, owner_id: int | None, team: str) -> tuple[Allowance, ...]:
-        """Gathers what applies to a key."""
-        every = self.by_subject
+    def _gather(self, snapshot: Snapshot, key_id: str, owner_id: int | None, team: str) -> tuple[Allowance, ...]:
         subject = f"key:{key_id}"
-        held = every.get(subject, ())
-        own = {one.dimension for one in held}
-        held += tuple(
-            Allowance(subject, dimension, amount) for dimension, amount in self.defaults.items() if dimension not in own
-        )
-        if owner_id is not None:
-            held += every.get(f"owner:{owner_id}", ())
-        if team:
-            held += every.get(f"team:{team}", ())
-        return held
-
-
-class AllowanceUpdate:
-    """A change of the table, in two steps: whoever is to be served under new limits is so between them."""
-
-    def __init__(self, table: Allowances, found: Mapping[str, tuple[Allowance, ...]], gone: Iterable[str]) -> None:
-        self.table = table
-        self.found = found
-        self.gone = gone
-
-    def add(self) -> None:
-        """Takes over limits that are new or changed."""
-        self.table.by_subject.update(self.found)
-        self.table.known = {}
-
-    def remove(self) -> None:
-        """Forgets the limits of subjects that have none any more."""
-        for subject in self.gone:
-            self.table.by_subject.pop(subject, None)
-        self.table.known = {}
-
-
-def gathered(rows: Iterable[Allowance]) -> dict[str, tuple[Allowance, ...]]:
-    """Gathers rows by their subject."""
-    found: dict[str, list[Allowance]] = {}
-    for row in rows:
-        found.setdefault(row.subject, []).append(row)
-    return {subject: tuple(held) for subject, held in found.items()}
+        own = dict(snapshot.limits.get(subject, ()))
+        amounts = own | {name: amount for name, amount in self.defaults.items() if name not in own}
+        held = [Allowance(subject, dimension, amount) for dimension, amount in amounts.items()]
+        for shared in (f"owner:{owner_id}" if owner_id is not None else "", f"team:{team}" if team else ""):
+            held += (Allowance(shared, dimension, amount) for dimension, amount in snapshot.limits.get(shared, ()))
+        return tuple(held)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apikeys import feed as feed_module
 from apikeys.feed import KeyFeed
-from apikeys.keyring import KeyRing, ring
+from apikeys.keyring import Entry, KeyRing, ring
 from apikeys.models import Key, KeyRevision
 from tests.harness import wait_until
 
@@ -75,7 +75,13 @@ def test_a_poll_reads_nothing_but_what_changed(own_feed: KeyFeed, monkeypatch: p
     own_feed.load()
     Key.objects.issue(label="new")
     taken = []
-    monkeypatch.setattr(ring, "put", lambda entry: taken.append(entry.principal.label))
+    change = ring.change
+
+    def watched(entries: list[Entry], *rest: object) -> None:
+        taken.extend(entry.principal.label for entry in entries)
+        change(entries, *rest)
+
+    monkeypatch.setattr(ring, "change", watched)
     own_feed.poll()
     own_feed.poll()
     assert taken == ["new"]
@@ -179,6 +185,23 @@ async def test_waiting_is_bounded(quick_feed: KeyFeed, monkeypatch: pytest.Monke
     quick_feed.start()
     assert await quick_feed.refreshed(timeout=0.05) is False
     never.set()
+
+
+@pytest.mark.anyio
+async def test_who_has_waited_in_vain_is_not_told_that_a_key_is_unknown(
+    quick_feed: KeyFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    quick_feed.start()
+    assert await quick_feed.refreshed() is True
+    assert not quick_feed.unsure
+    monkeypatch.setattr(quick_feed, "poll", lambda: never.wait(5))  # the database hangs, and says nothing
+    assert await quick_feed.refreshed() is False
+    assert quick_feed.unsure
+    assert not quick_feed.lost
+    never.set()
+    assert await quick_feed.refreshed(timeout=5) is True
+    assert not quick_feed.unsure
 
 
 @pytest.mark.anyio

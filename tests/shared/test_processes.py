@@ -57,6 +57,20 @@ async def test_of_fifty_requests_at_once_exactly_ten_are_admitted(
     assert sum(line["event"] == "admitted" for line in lines(servers[0], key)) == 10
 
 
+@pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=pytest.mark.long)])
+async def test_a_new_key_used_everywhere_at_once_is_limited(
+    house: House, servers: list[GatewayServer], rounds: int
+) -> None:
+    body = {"model": "stub", "prompt": "at once", "stream": False}
+    issued = {"label": "used at once", "limits": {"requests_per_minute": 10}}
+    async with httpx.AsyncClient(headers=house.as_manager, timeout=30) as client:
+        for _ in range(rounds):
+            answer = await client.post(f"{servers[0].url}/api/v1/keys", json=issued)
+            secret = answer.json()["key"]
+            asked = [ask(servers[number % 4], "/api/generate", body, secret) for number in range(40)]
+            assert Counter(answer.status for answer in await asyncio.gather(*asked)) == {200: 10, 429: 30}
+
+
 async def test_of_fifty_calls_at_once_exactly_ten_run_together(house: House, servers: list[GatewayServer]) -> None:
     key = issue(house, servers, concurrency=10)
     body = {"model": "stub", "prompt": "together [[first_delay_ms=1000]]"}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from apikeys.keyring import KeyRing
 from tests.usage.journals import ended
 from usage.allowances import Allowances
 from usage.applying import store
@@ -79,8 +80,9 @@ def test_a_restart_lets_nobody_ask_more_than_a_minute_allows() -> None:
             record("other", at=NOW - 20, key="other"),
         ]
     )
-    allowances = Allowances({"requests_per_minute": 4, "tokens_per_minute": 600})
-    allowances.replace([Allowance("owner:3", "requests_per_minute", 100)])
+    ring = KeyRing()
+    ring.replace([], {"owner:3": (("requests_per_minute", 100),)})
+    allowances = Allowances({"requests_per_minute": 4, "tokens_per_minute": 600}, ring)
     ledger = Ledger(step=10, clock=Clock(lambda: 1000.0, lambda: NOW))
     resume(ledger, allowances, NOW)
     assert ledger.room(Allowance("key:key1", "requests_per_minute", 4)) == (1, 60.0)
