@@ -12,6 +12,7 @@ from proxy.call import DONE, FAILED, LENGTH, NEVER
 from proxy.dialects.frames import FrameTooLong
 from proxy.error_reason import note_error
 from proxy.exceptions import UpstreamBroke, UpstreamError, UpstreamRefusal, UpstreamTimeout
+from proxy.speed import speeds
 from proxy.upstream import BROKEN
 from usage.metrics import metrics
 
@@ -115,7 +116,7 @@ class Relay:
                 frames = self.fail(UpstreamBroke(TOO_LONG) if too_long else UpstreamBroke())
                 break
             if self.count == 1 and chunk:
-                call.outcome.first_byte = monotonic() - call.started
+                self.begin()
             if not chunk and not reader.over:
                 frames += self.fail(UpstreamBroke())
             elif reader.events > self.granted and not await self.extend(min(reader.tokens, reader.events)):
@@ -127,6 +128,13 @@ class Relay:
         if not frames:
             raise StopAsyncIteration
         return frames
+
+    def begin(self) -> None:
+        """Takes note of the first bytes: from now on it is known that the model answers."""
+        call = self.call
+        call.outcome.first_byte = monotonic() - call.started
+        if call.facts is not None and self.route.shape.cap is not None:
+            speeds.note(call.facts.canonical, 0, 0)
 
     def shortcut(self, chunk: bytes) -> bool:
         """Passes on at once a chunk about which nothing has to be decided; returns whether it did.

@@ -225,7 +225,8 @@ def latest(earlier: Usage, later: Usage) -> Usage:
     """Returns counts as the later of two frames says them; what it leaves out is what the earlier one said."""
     if earlier is UNCOUNTED:
         return later
-    return Usage._make(new if new is not None else old for old, new in zip(earlier, later, strict=True))
+    merged = Usage._make(new if new is not None else old for old, new in zip(earlier, later, strict=True))
+    return merged._replace(cached_tokens=cached(merged.cached_tokens, merged.prompt_tokens))
 
 
 def object_of(value: object) -> dict[str, Any]:

@@ -177,6 +177,16 @@ def test_counts_that_are_old_at_the_end_do_not_hide_what_came_since() -> None:
         assert reader.tokens == written, "a budget counts on"
 
 
+def test_counts_that_shrink_leave_no_more_cached_than_read() -> None:
+    first = line_of({"prompt_eval_count": 9, "eval_count": 1, "prompt_eval_cached_count": 8, "done": False})
+    _, reader = read(LINES, first + line_of({"prompt_eval_count": 5, "eval_count": 2, "done": True}))
+    assert counts(reader) == (5, 2, 5, False)
+
+
+def line_of(said: dict[str, Any]) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
 def test_zeros_at_the_end_do_not_take_counts_back() -> None:
     data = chunk(**choice("a", "stop"), **usage(9, 4)) + chunk(choices=[], **usage(0, 0)) + b"data: [DONE]\n\n"
     assert counts(read(CHUNKS, data)[1]) == (9, 4, None, False)

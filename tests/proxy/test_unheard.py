@@ -153,6 +153,15 @@ def test_where_nothing_tells_that_a_model_was_writing_its_prompt_alone_is_charge
     assert (line["prompt_tokens"], line["completion_tokens"], line["estimated"]) == (4, 0, True)
 
 
+def test_a_stream_that_has_begun_tells_that_its_model_answers(stub: StubProcess, server: GatewayServer) -> None:
+    with Client(server) as client:
+        client.ask(GENERATE, {"model": "m", "prompt": "a [[chunks=1 hang_after=1]]"})
+        assert client.head().status == 200
+        client.chunk()
+        line = leave(server, stub, "beside-a-stream", 0.5)
+    assert 10 <= line["completion_tokens"] < 100
+
+
 def test_one_token_answers_do_not_make_other_calls_dear(stub: StubProcess, server: GatewayServer) -> None:
     for _ in range(16):
         assert answer(server, "a [[eval_ms=0.001]]", options={"num_predict": 1})["eval_count"] == 1
