@@ -53,11 +53,11 @@ def joined(text: str) -> str:
 
 def known_scopes(text: str) -> None:
     """Refuses an empty list, an empty item, and a scope that does not exist."""
-    no_empty_items(text)
     unknown = [part for part in parts(text) if part not in SCOPES]
     if unknown or not parts(text):
         what = f"{unknown[0]!r} is no scope" if unknown else "A key needs a scope"
         raise ValidationError(f"{what}: choose among {', '.join(SCOPES)}.")
+    no_empty_items(text)
 
 
 def model_patterns(text: str) -> None:
@@ -112,6 +112,15 @@ def no_empty_items(text: str) -> None:
 def shortened(text: str) -> str:
     """Returns a quoted text for a message, cut where it is long."""
     return repr(text) if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]!r}…"
+
+
+def team_problem(name: str) -> str:
+    """Returns why a text can't be a team's name, in a sentence; nothing where it can."""
+    if name.startswith(("team:", "owner:")):
+        return f"{shortened(name)} is no team: write its name alone, without the prefix."
+    if any(mark * 2 in name or name.startswith(mark) or name.endswith(mark) for mark in ",;"):
+        return f"{shortened(name)} is no team: remove the commas that separate nothing."
+    return ""
 
 
 def storable(value: object) -> bool:

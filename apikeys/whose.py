@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from django.contrib.auth import get_user_model
 
+from apikeys.lists import team_problem
 from apikeys.models import Allowance, Key
 from apikeys.unicode_text import NOT_A_TEAM_NAME, is_team_name
 
@@ -36,6 +37,11 @@ class Whose(NamedTuple):
         return Allowance.of(self.kind, self.subject)
 
     @property
+    def warnings(self) -> list[str]:
+        """Returns what is probably not meant about setting limits of them."""
+        return [] if self.has_keys else [f"No key belongs to {self}: check the spelling."]
+
+    @property
     def has_keys(self) -> bool:
         """Tells whether any key belongs to them."""
         whose = {"team": self.subject} if self.kind == Allowance.Kind.TEAM else {"owner": int(self.subject)}
@@ -55,7 +61,10 @@ def whose(text: str) -> Whose:
             raise Nobody(f"A team's name has up to {TEAM_LENGTH} characters.")
         if not is_team_name(name):
             raise Nobody(NOT_A_TEAM_NAME)
-        return Whose(kind, name, name)
+        found, problem = Whose(kind, name, name), team_problem(name)
+        if problem and not (found.has_keys or found.limits):
+            raise Nobody(problem)
+        return found
     if kind == Allowance.Kind.OWNER and name:
         user = get_user_model().objects.filter(username=name).first()
         if user is None:

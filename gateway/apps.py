@@ -12,5 +12,9 @@ class GatewayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Loads the module whose import registers them."""
+        """Loads the module whose import registers them, and says how the models on the Ollama are asked for."""
+        from apikeys.input_warnings import installed_models
         from gateway import checks  # noqa: F401 -- imported for its effect
+        from gateway.probe import InstalledModels
+
+        installed_models.source = InstalledModels()

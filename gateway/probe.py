@@ -5,10 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from django.conf import settings
 
 
 class Found(NamedTuple):
@@ -57,3 +61,34 @@ def look(url: str, *, token: str | None = None, authority: Path | None = None, s
         return Found(problem=str(error) or type(error).__name__)
     except (ValueError, LookupError, TypeError):
         return Found(problem="what answers is no Ollama")
+
+
+class InstalledModels:
+    """The names of the models on the Ollama: asked for seldom, and given up soon where it does not answer."""
+
+    PATIENCE = 1.0  # seconds that a question may take in all
+    KEPT, KEPT_FAILURE = 5.0, 30.0  # seconds
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] | None = None
+        self._asked = ""
+        self._until = 0.0
+
+    def __call__(self) -> tuple[str, ...] | None:
+        """Returns them, None where they are not known; never raises."""
+        url = settings.OLLAMA_URL
+        if self._asked != url or time.monotonic() >= self._until:
+            found: list[Found] = []
+            # In a thread, since a server that sends a byte now and then would outlast every timeout of a socket.
+            asking = threading.Thread(target=lambda: found.append(self._look(url)), daemon=True)
+            asking.start()
+            asking.join(self.PATIENCE)
+            answered = bool(found) and not found[0].problem
+            self._names = found[0].models if answered else None
+            self._asked = url
+            self._until = time.monotonic() + (self.KEPT if answered else self.KEPT_FAILURE)
+        return self._names
+
+    def _look(self, url: str) -> Found:
+        env = settings.ENV
+        return look(url, token=env.OLLAMA_API_KEY, authority=env.OLLAMA_CA, seconds=self.PATIENCE / 2)

@@ -142,6 +142,8 @@ class LimitAdmin(LimitModelAdmin):
         held = said(one.limits)
         what = f"{one} may use {held}" if held else f"{one} has no limits any more"
         self.message_user(request, f"{what}: running servers obey within a second.", messages.SUCCESS)
+        for line in one.warnings if held else ():
+            self.message_user(request, line, messages.WARNING)
         return HttpResponseRedirect(reverse(LIST))
 
     def around(self, request: HttpRequest) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from apikeys.admin.stepping import Stepping, authority_of
 from apikeys.admin.typed import KeyModelAdmin
 from apikeys.delegation import may_change
 from apikeys.description import sentence
+from apikeys.input_warnings import input_warnings
 from apikeys.models import Key, RevocationIsFinal
 from apikeys.models.allowance import said
 
@@ -164,6 +165,9 @@ class KeyAdmin(Stepping, KeyModelAdmin):
             obj.give_secret()
         if not change or form.has_changed():
             super().save_model(request, obj, form, change)
+        typed = {name: not change or name in form.changed_data for name in ("models", "team")}
+        for line in input_warnings(obj, **typed):
+            self.message_user(request, line, messages.WARNING)
 
     def response_add(self, request: HttpRequest, obj: Key, _post_url_continue: str | None = None) -> HttpResponse:
         """Answers with the one page that shows the secret; neither session nor message ever holds it."""

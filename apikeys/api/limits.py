@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from apikeys.api import schema
 from apikeys.api.bounds import authority_of
 from apikeys.api.serializers import LimitFields
-from apikeys.api.views import KeysView, body, json
+from apikeys.api.views import KeysView, body, json, warned
 from apikeys.models import Allowance
 from apikeys.whose import Nobody, Whose, limited, whose
 from gateway.rest import Refusal
@@ -69,8 +69,9 @@ class OneLimitView(LimitsView):
             )
         checked = LimitFields(data=body(request))
         checked.is_valid(raise_exception=True)
-        found.limit(dict(checked.validated_data))
-        return json(written(found))
+        given = dict(checked.validated_data)
+        found.limit(given)
+        return json({**written(found), **warned(found.warnings if any(given.values()) else [])})
 
 
 def is_held(principal: Principal) -> bool:

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from apikeys.api.serializers import (
     AllSharedLimits,
     KeyChanges,
+    KeyChecked,
     KeyFields,
     KeyIssued,
     KeyPage,
@@ -16,6 +17,7 @@ from apikeys.api.serializers import (
     LimitFields,
     Rotation,
     SharedLimits,
+    SharedLimitsChanged,
 )
 
 TAGS = ["Keys and usage"]
@@ -105,7 +107,7 @@ SHOW: dict[str, Any] = {
     "description": NEEDS,
     "parameters": KEY_ID,
     "tags": TAGS,
-    "responses": {200: KeyShown, **ALWAYS, **ONE},
+    "responses": {200: KeyChecked, **ALWAYS, **ONE},
 }
 CHANGE: dict[str, Any] = {
     "operation_id": "patch_api_v1_keys_id",
@@ -115,7 +117,7 @@ CHANGE: dict[str, Any] = {
     "examples": example("Other limits", {"note": "Asked for more.", "limits": {"tokens_per_day": 400_000}}),
     "tags": TAGS,
     "request": KeyChanges,
-    "responses": {200: KeyShown, **BODY, **ALWAYS, **ONE, **FINAL},
+    "responses": {200: KeyChecked, **BODY, **ALWAYS, **ONE, **FINAL},
 }
 REVOKE: dict[str, Any] = {
     "operation_id": "delete_api_v1_keys_id",
@@ -160,5 +162,5 @@ SET_LIMIT: dict[str, Any] = {
     "examples": example("A limit for all keys of a team", {"requests_per_minute": 600, "tokens_per_month": None}),
     "tags": TAGS,
     "request": LimitFields,
-    "responses": {200: SharedLimits, **BODY, **ALWAYS, **NOBODY},
+    "responses": {200: SharedLimitsChanged, **BODY, **ALWAYS, **NOBODY},
 }

@@ -124,7 +124,22 @@ class KeyShown(serializers.Serializer[Any]):
     legacy = serializers.BooleanField()
 
 
-class KeyIssued(KeyShown):
+def warnings_field() -> serializers.ListField:
+    """Returns the field of what is probably not meant."""
+    return serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="What is probably not meant, as a pattern without a model; left out if nothing.",
+    )
+
+
+class KeyChecked(KeyShown):
+    """A key, with what is probably not meant about it."""
+
+    warnings = warnings_field()
+
+
+class KeyIssued(KeyChecked):
     """A key with its secret, which is shown this once."""
 
     key = serializers.CharField()
@@ -142,6 +157,12 @@ class SharedLimits(serializers.Serializer[Any]):
 
     whose = serializers.CharField(help_text="`team:NAME` or `owner:USER`.")
     limits = LimitFields()
+
+
+class SharedLimitsChanged(SharedLimits):
+    """The limits of an owner or a team after a change."""
+
+    warnings = warnings_field()
 
 
 class AllSharedLimits(serializers.Serializer[Any]):

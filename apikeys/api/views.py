@@ -18,6 +18,7 @@ from apikeys.api.bounds import authority_of, within
 from apikeys.api.serializers import KeyChanges, KeyFields, Rotation, checked, given
 from apikeys.authentication import APIKeyAuthentication
 from apikeys.description import described
+from apikeys.input_warnings import input_warnings
 from apikeys.models import Allowance, Key, RevocationIsFinal
 from apikeys.permissions import HasAPIKey, permit
 from apikeys.refusals import KeysUnknown, ScopeLacking
@@ -113,7 +114,7 @@ class KeyListView(KeysView):
         asked = {dimension: amount for dimension, amount in limits.items() if amount is not None}
         within(authority_of(principal), key, asked)
         key.save(force_insert=True)
-        return json({"key": secret, **described(key)}, 201)
+        return json({"key": secret, **described(key), **warned(input_warnings(key))}, 201)
 
 
 class OneKeyView(KeysView):
@@ -122,7 +123,7 @@ class OneKeyView(KeysView):
     @extend_schema(**schema.SHOW)
     async def get(self, request: HttpRequest) -> HttpResponse:
         """Shows a key."""
-        return await self.run(request, lambda principal: json(described(self.one(principal))))
+        return await self.run(request, self.show)
 
     @extend_schema(**schema.CHANGE)
     async def patch(self, request: HttpRequest) -> HttpResponse:
@@ -133,6 +134,11 @@ class OneKeyView(KeysView):
     async def delete(self, request: HttpRequest) -> HttpResponse:
         """Revokes a key."""
         return await self.run(request, self.revoke)
+
+    def show(self, principal: Principal) -> HttpResponse:
+        """Shows the key, with what is probably not meant about it."""
+        key = self.one(principal)
+        return json({**described(key), **warned(input_warnings(key))})
 
     def change(self, request: HttpRequest, principal: Principal) -> HttpResponse:
         """Changes what the body names; the key may have more than the asking one neither before nor after."""
@@ -147,7 +153,7 @@ class OneKeyView(KeysView):
         after = {name: amount for name, amount in {**before, **limits}.items() if amount is not None}
         within(authority, key, after, before)
         key.save()
-        return json(described(key))
+        return json({**described(key), **warned(input_warnings(key))})
 
     def revoke(self, principal: Principal) -> HttpResponse:
         """Revokes the key for good."""
@@ -193,6 +199,11 @@ class OwnKeyView(KeysView):
     def allow(self, principal: Principal, address: str) -> None:
         """Lets any key pass from where it may be used."""
         permit(replace(principal, routes=()), self.path, "gateway", address)
+
+
+def warned(warnings: list[str]) -> dict[str, list[str]]:
+    """Returns the field with the warnings, where there are any."""
+    return {"warnings": warnings} if warnings else {}
 
 
 def visible(principal: Principal) -> KeyQuerySet:

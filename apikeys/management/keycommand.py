@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apikeys.actor import acting
 from apikeys.expiry import parse_expiry
+from apikeys.input_warnings import input_warnings
 from apikeys.keys import find_id
 from apikeys.lists import DIALECTS, SCOPES
 from apikeys.models import Allowance, Key, RevocationIsFinal
@@ -98,6 +99,12 @@ def fields(options: dict[str, Any]) -> dict[str, Any]:
 def limits(options: dict[str, Any]) -> dict[str, int | None]:
     """Returns the limits that the options give, None for those to be taken away; raises CommandError."""
     return {name: not_negative(name, options[name]) or None for name in LIMITS if options[name] is not None}
+
+
+def warn(command: BaseCommand, key: Key, *, models: bool = True, team: bool = True) -> None:
+    """Writes what is probably not meant about a key to the errors' stream."""
+    for line in input_warnings(key, models=models, team=team):
+        command.stderr.write(f"Warning: {line}")
 
 
 def not_negative(name: str, number: int) -> int:

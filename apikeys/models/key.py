@@ -213,6 +213,9 @@ class Key(db.Model):
         for name in ("scopes", "models", "routes", "addresses"):
             setattr(self, name, lists.joined(getattr(self, name)))
         self.team = self.team.strip()
+        problem = lists.team_problem(self.team)
+        if problem and not Key.objects.filter(pk=self.pk, team=self.team).exists():
+            raise ValidationError({"team": problem})
         if not is_text(self.note):
             raise ValidationError({"note": "A note holds no control characters and no bidirectional overrides."})
         if self._state.adding and self.state is Key.State.EXPIRED and not self.may_be_expired:

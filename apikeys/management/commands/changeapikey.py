@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from apikeys.management.keycommand import OneKeyCommand, add_fields, fields, limits
+from apikeys.management.keycommand import OneKeyCommand, add_fields, fields, limits, warn
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -36,4 +36,5 @@ class Command(OneKeyCommand):
         key.new_limits = limited or None
         key.full_clean()
         key.save()
+        warn(self, key, models="models" in given, team="team" in given)
         self.stdout.write(f"Changed {key}: running servers obey within a second.")

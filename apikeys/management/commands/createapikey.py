@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from apikeys.management.keycommand import KeyCommand, add_fields, fields, limits
+from apikeys.management.keycommand import KeyCommand, add_fields, fields, limits, warn
 from apikeys.models import Key
 from apikeys.snippets import curl, local_url, model_of
 
@@ -31,6 +31,7 @@ class Command(KeyCommand):
         """Issues the key and prints it."""
         given, limited = fields(options), limits(options)
         key, secret = Key.objects.issue(label=ask() if label is None else label, limits=limited, **given)
+        warn(self, key)
         if quiet:
             self.stdout.write(secret)
             return

@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 from apikeys import predecessor
 from apikeys.importfile import CannotImport, rows_of
 from apikeys.importing import COLUMNS, FIELDS, free_ids, key_of, key_of_old, known
+from apikeys.input_warnings import input_warnings
 from apikeys.management.keycommand import KeyCommand
 from apikeys.models import Key
 
@@ -53,6 +54,8 @@ class Command(KeyCommand):
         if renamed:
             self.stderr.write(f"The ids of {renamed} of them are taken here: those get new ones.")
         Key.objects.bulk_create(new)
+        for line in dict.fromkeys(line for key in new for line in input_warnings(key)):
+            self.stderr.write(f"Warning: {line}")
         self.stderr.write(f"Imported {len(new)} keys; running servers know them within a second.")
         if any(key.legacy for key in new):
             self.stderr.write("Those with an old secret are marked legacy: rotate them when you can (rotateapikey).")
