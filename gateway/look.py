@@ -21,6 +21,7 @@ LOOK: dict[str, object] = {
     "SITE_TITLE": "Ollama gateway",
     "SITE_HEADER": "Ollama gateway",
     "SITE_SYMBOL": "key",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("gateway/favicon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("gateway/admin.css")],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
+from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, Sum
@@ -15,8 +17,11 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from apikeys.admin import KeyAdmin
-from apikeys.models import Key
+from apikeys.models import Allowance, Key
+from usage.dimensions import OUTPUT
 from usage.figures import short
+from usage.ledger import Unavailable
+from usage.limits import Room, limits
 from usage.models import UsageDay
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 DAYS = 7
 TOKENS = F("prompt_tokens") + F("completion_tokens")
 MAY_SEE = "usage.view_usageday"
-COLUMN = "week"
+COLUMN, LEFT = "week", "limits_left"
 # A bar's room, and how high the least of them is: a day with a single call is not a day without.
 BAR, TOP, LEAST = 10, 20, 2
 
@@ -78,6 +83,29 @@ class UsedKeyAdmin(KeyAdmin):
             columns.insert(columns.index("created_ago"), COLUMN)
         return columns
 
+    def get_fieldsets(self, request: HttpRequest, obj: Key | None = None) -> Any:
+        """Adds what is left of the limits of a stored key, for those who may see usage."""
+        sets = list(super().get_fieldsets(request, obj))
+        if obj is not None and request.user.has_perm(MAY_SEE):
+            title, options = sets[0]
+            sets[0] = (title, {**options, "fields": (*options["fields"], LEFT)})
+        return sets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Key | None = None) -> tuple[str, ...]:
+        """Shows it as it is."""
+        return (*super().get_readonly_fields(request, obj), LEFT)
+
+    @admin.display(description="limits left")
+    def limits_left(self, key: Key) -> SafeString | str:
+        """Shows each limit that applies, the owner's and the team's too, with what is left of it and until when."""
+        try:
+            rooms = list(async_to_sync(limits.rooms)(key.key_id, key.owner_id, key.team))
+        except Unavailable:
+            return "unknown: the shared limits can't be reached"
+        if not rooms:
+            return "no limits apply"
+        return format_html_join("", '<div class="key-left">{}</div>', ((left_of(room),) for room in rooms))
+
     @admin.display(description="7 days")
     def week(self, key: Key) -> SafeString:
         """Shows a bar a day, and the tokens of all of them, which lead to the key's usage."""
@@ -95,6 +123,27 @@ class UsedKeyAdmin(KeyAdmin):
             bars(glance.tokens),
             short(tokens),
         )
+
+
+def left_of(room: Room) -> str:
+    """Returns what is left of a limit, as people read it."""
+    kind = room.subject.partition(":")[0]
+    whose = "" if kind == "key" else f" ({kind})"
+    label = Allowance.Dimension(room.dimension).label
+    if room.dimension == OUTPUT:
+        return f"{label}{whose}: {room.limit:,}"
+    resets = f", resets in {duration(room.resets)}" if room.resets else ""
+    return f"{label}{whose}: {room.left:,} of {room.limit:,} left{resets}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in its two largest units."""
+    minutes, rest = divmod(ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
+    first = next((place for place, (amount, _) in enumerate(units) if amount), len(units) - 1)
+    return " ".join(f"{amount} {unit}" for amount, unit in units[first : first + 2] if amount) or "0 s"
 
 
 def bars(amounts: Sequence[int]) -> SafeString:

@@ -46,13 +46,15 @@ def amount(dimension: Allowance.Dimension, help_text: str = "") -> forms.Integer
 class LimitFields(forms.Form):
     """The limits of a key, an owner or a team; an empty field sets none."""
 
-    requests_per_minute = amount(Allowance.Dimension.REQUESTS_PER_MINUTE, "In any sixty seconds.")
-    tokens_per_minute = amount(Allowance.Dimension.TOKENS_PER_MINUTE, "Evenly, a sixth of them at once.")
+    requests_per_minute = amount(Allowance.Dimension.REQUESTS_PER_MINUTE, "In any 60 seconds.")
+    tokens_per_minute = amount(
+        Allowance.Dimension.TOKENS_PER_MINUTE, "Refills continuously; bursts of up to one sixth are allowed."
+    )
     concurrency = amount(Allowance.Dimension.CONCURRENCY)
-    tokens_per_day = amount(Allowance.Dimension.TOKENS_PER_DAY, "From midnight to midnight UTC.")
-    tokens_per_month = amount(Allowance.Dimension.TOKENS_PER_MONTH, "A calendar month, UTC.")
-    tokens_total = amount(Allowance.Dimension.TOKENS_TOTAL, "For good; raise it to give more.")
-    output_tokens = amount(Allowance.Dimension.OUTPUT_TOKENS, "The most that one answer may have.")
+    tokens_per_day = amount(Allowance.Dimension.TOKENS_PER_DAY, "Resets at midnight UTC.")
+    tokens_per_month = amount(Allowance.Dimension.TOKENS_PER_MONTH, "Resets on the first of the month, UTC.")
+    tokens_total = amount(Allowance.Dimension.TOKENS_TOTAL, "Lifetime total; never resets.")
+    output_tokens = amount(Allowance.Dimension.OUTPUT_TOKENS, "Maximum length of one answer.")
 
     def limits(self) -> dict[str, int | None]:
         """Returns the limits as the form has them, None where there is none."""
@@ -69,7 +71,7 @@ class KeyForm(LimitFields, KeyModelForm):
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         initial=["inference"],
         required=False,
-        help_text="What the key is good for; without any, inference.",
+        help_text="Permissions. Defaults to inference.",
     )
 
     class Meta:
@@ -96,6 +98,8 @@ class KeyForm(LimitFields, KeyModelForm):
                 self.fields[name].widget = UnfoldAdminTextInputWidget()
         if "note" in self.fields:
             self.fields["note"].widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+        if not self.instance.pk and "label" in self.fields:
+            self.fields["label"].widget.attrs["autofocus"] = True
         if self.authority.owners is not None and "owner" in self.fields:
             owner = cast("forms.ModelChoiceField[Any]", self.fields["owner"])
             owner.queryset = get_user_model().objects.filter(pk__in=self.authority.owners)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -19,6 +20,7 @@ from apikeys.admin.typed import KeyModelAdmin
 from apikeys.delegation import may_change
 from apikeys.description import sentence
 from apikeys.input_warnings import input_warnings
+from apikeys.keys import find_id
 from apikeys.models import Key, RevocationIsFinal
 from apikeys.models.allowance import said
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 WHO = ("label", ("owner", "team"), "note")
 MAY = ("scopes", "models", "routes", "addresses", "body_limit", "expires")
-LIMITED = (LIMITS[:3], LIMITS[3:6], *LIMITS[6:])
 SEEN = ("state_badge", "may", "key_id", ("created", "created_by"), "last_used_ago")
 
 
@@ -45,8 +46,8 @@ class KeyAdmin(Stepping, KeyModelAdmin):
     list_filter = (StateFilter, OwnerFilter, TeamFilter, ModelFilter)
     list_filter_submit = False
     list_per_page = 25
-    search_fields = ("label", "key_id")
-    search_help_text = "Label or id"
+    search_fields = ("label", "key_id", "team", "owner__username", "note")
+    search_help_text = "Label, id, team, owner or note; a pasted key finds its id"
     autocomplete_fields = ("owner",)
     actions = ("revoke", "disable", "enable")
     compressed_fields = True
@@ -56,6 +57,7 @@ class KeyAdmin(Stepping, KeyModelAdmin):
         """The look of badges, and of the pages that are ours alone."""
 
         css = {"all": ["apikeys/keys.css"]}
+        js = ("apikeys/search.js",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Key | None = None) -> Any:
         """Asks for little when a key is issued, shows everything later."""
@@ -63,7 +65,7 @@ class KeyAdmin(Stepping, KeyModelAdmin):
         sets = [
             ("Who", {"fields": WHO}),
             ("What it may do", {"fields": MAY, "description": "Empty fields allow everything."}),
-            ("Limits", {"fields": LIMITED if may_limit else ("limits_said",), "description": "Empty fields set none."}),
+            ("Limits", {"fields": LIMITS if may_limit else ("limits_said",), "description": "Empty fields set none."}),
         ]
         if obj is None:
             return sets
@@ -110,6 +112,8 @@ class KeyAdmin(Stepping, KeyModelAdmin):
     @admin.display(description="may do")
     def may(self, key: Key) -> str:
         """Says in a sentence what the key may do, and what is to be done about an old one."""
+        if key.pk:
+            key = Key.objects.get(pk=key.pk)  # a form with errors has changed the one in hand, and nothing is stored
         advice = " Its secret came from the predecessor: rotate it." if key.uses_legacy_secret else ""
         if key.state is not Key.State.ACTIVE:
             return f"Nothing, since it is {key.state.value}. It was given: {sentence(key).removeprefix('May ')}"
@@ -136,7 +140,16 @@ class KeyAdmin(Stepping, KeyModelAdmin):
         return key.expires
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Shows all keys, the newest first."""
+        """Shows all keys, the newest first.
+
+        A pasted key is looked for by its id, on a page whose address does not hold it: the browser keeps addresses.
+        """
+        words = request.GET.get(SEARCH_VAR, "").strip()
+        key_id = find_id(words)
+        if key_id not in (None, words):
+            query = request.GET.copy()
+            query[SEARCH_VAR] = key_id
+            return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
         return super().changelist_view(request, {"title": "API keys", **(extra_context or {})})
 
     # Issuing and changing
