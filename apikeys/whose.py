@@ -68,7 +68,7 @@ def whose(text: str) -> Whose:
     if kind == Allowance.Kind.OWNER and name:
         user = get_user_model().objects.filter(username=name).first()
         if user is None:
-            raise Nobody(f"No user is called {name!r}: `manage.py createsuperuser` or the admin makes one.")
+            raise Nobody(f"No user is called {name!r}: `manage.py createuser` or the admin makes one.")
         return Whose(kind, str(user.pk), name)
     raise Nobody(f"{text!r} is nobody: write owner:USER or team:NAME. A key's limits belong to the key itself.")
 

@@ -120,7 +120,7 @@ def owner(name: str) -> Any:
         return None
     user = get_user_model().objects.filter(username=name).first()
     if user is None:
-        raise CommandError(f"No user is called {name!r}: `manage.py createsuperuser` or the admin makes one.")
+        raise CommandError(f"No user is called {name!r}: `manage.py createuser` or the admin makes one.")
     return user
 
 

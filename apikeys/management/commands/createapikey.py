@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from apikeys.description import described
 from apikeys.management.keycommand import KeyCommand, add_fields, fields, limits, warn
 from apikeys.models import Key
 from apikeys.snippets import curl, local_url, model_of
@@ -25,13 +27,18 @@ class Command(KeyCommand):
         """Adds the label and the options."""
         parser.add_argument("label", nargs="?", help="who or what will use the key; asked for when left out")
         add_fields(parser)
-        parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
+        form.add_argument("--json", action="store_true", help="print JSON: `key`, and all that is known of it")
 
     def handle(self, *, label: str | None, quiet: bool, **options: Any) -> None:
         """Issues the key and prints it."""
         given, limited = fields(options), limits(options)
         key, secret = Key.objects.issue(label=ask() if label is None else label, limits=limited, **given)
         warn(self, key)
+        if options["json"]:
+            self.stdout.write(json.dumps({"key": secret, **described(key)}, indent=2, ensure_ascii=False))
+            return
         if quiet:
             self.stdout.write(secret)
             return

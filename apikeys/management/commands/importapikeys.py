@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from apikeys.models import Key
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+COLUMNS_SHOWN = ("id", "label", "key")
+
 
 class Command(KeyCommand):
     """Says what it found, asks, and makes all keys or none."""
@@ -32,8 +35,9 @@ class Command(KeyCommand):
         """Adds the file and the answer."""
         parser.add_argument("file", type=Path, help="a CSV file with a head, a JSON array, or an SQLite file")
         parser.add_argument("--yes", action="store_true", help="do not ask before writing")
+        parser.add_argument("--json", action="store_true", help="print the new secrets as JSON instead of CSV")
 
-    def handle(self, *, file: Path, yes: bool, **_options: Any) -> None:
+    def handle(self, *, file: Path, yes: bool, **options: Any) -> None:
         """Imports the file; secrets that were made are printed as CSV, once."""
         try:
             made = self.old_keys(file) if predecessor.is_sqlite(file) else self.rows(file)
@@ -59,10 +63,17 @@ class Command(KeyCommand):
         self.stderr.write(f"Imported {len(new)} keys; running servers know them within a second.")
         if any(key.legacy for key in new):
             self.stderr.write("Those with an old secret are marked legacy: rotate them when you can (rotateapikey).")
+        self.show(new, as_json=options["json"])
+
+    def show(self, new: list[Key], *, as_json: bool) -> None:
+        """Prints the secrets that were made, but for keys that are revoked."""
         shown = [(key.key_id, key.label, key.secret) for key in new if key.secret and key.revoked_at is None]
-        if shown:
+        if as_json:
+            rows = [dict(zip(COLUMNS_SHOWN, row, strict=True)) for row in shown]
+            self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False))
+        elif shown:
             self.stderr.write("Their new secrets, shown this once:")
-            csv.writer(self.stdout, lineterminator="\n").writerows([("id", "label", "key"), *shown])
+            csv.writer(self.stdout, lineterminator="\n").writerows([COLUMNS_SHOWN, *shown])
 
     def rows(self, file: Path) -> list[Key]:
         """Returns the unsaved keys of a CSV or JSON file."""

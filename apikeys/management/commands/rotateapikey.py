@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from apikeys.description import described
 from apikeys.expiry import parse_duration
 from apikeys.management.keycommand import OneKeyCommand
 from apikeys.snippets import curl, local_url, model_of
@@ -29,7 +31,9 @@ class Command(OneKeyCommand):
             metavar="TIME",
             help="how long the old secret stays good: 90m, 24h, 7d; 0 ends it now (24h)",
         )
-        parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
+        form.add_argument("--json", action="store_true", help="print JSON: `key`, and all that is known of it")
 
     def handle(self, *, grace: str, quiet: bool, **options: Any) -> None:
         """Rotates the secret and prints the new one."""
@@ -39,6 +43,9 @@ class Command(OneKeyCommand):
             raise CommandError(str(error)) from None
         key = self.key(options["id"])
         secret = key.rotate(duration)
+        if options["json"]:
+            self.stdout.write(json.dumps({"key": secret, **described(key)}, indent=2, ensure_ascii=False))
+            return
         if quiet:
             self.stdout.write(secret)
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import BaseCommand
@@ -16,8 +18,19 @@ class Command(BaseCommand):
     help = "Looks at settings, database, keys and Ollama, and says what to do. Exit code 1 when something fails."
     requires_system_checks = ()  # they are among the findings
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Adds the form."""
+        parser.add_argument("--json", action="store_true", help="print a JSON array of findings")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Prints a line for each finding as it comes."""
+        if options["json"]:
+            findings = list(examine())
+            rows = [each._asdict() for each in findings]
+            self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False))
+            if any(each.level == "fail" for each in findings):
+                sys.exit(1)
+            return
         styles = {"ok": self.style.SUCCESS, "warn": self.style.WARNING, "fail": self.style.ERROR}
         failed = False
         for level, subject, text in examine():
