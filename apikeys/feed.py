@@ -22,6 +22,8 @@ from apikeys.writelock import WriteLock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from apikeys.keyring import Limits
+
 POLL_SECONDS = 0.25
 WRITE_SECONDS = 10.0
 # A database that has not answered for this long is away, though nobody has said so.
@@ -48,6 +50,8 @@ class KeyFeed:
 
     def __init__(self, ring: KeyRing, new_digests: NewDigests = new_digests) -> None:
         self.listeners: list[Callable[[], None]] = []  # called from the feed's thread after each change of the ring
+        # Called from the feed's thread with the former limits and the next ones; what it raises puts the change off.
+        self.before_change: Callable[[Limits, Limits], None] = lambda _former, _next: None
         self._ring = ring
         self._new_digests = new_digests
         self._reach = Reach(
@@ -105,6 +109,7 @@ class KeyFeed:
     def load(self) -> None:
         """Reads all keys and limits."""
         found = self._read(read_all)
+        self.before_change(self._ring.snapshot.limits, found.limits)
         self._ring.replace(found.entries, found.limits)
         self._seen = found.revision
         self._tell()
@@ -120,6 +125,7 @@ class KeyFeed:
         if found is None:  # an older database was put back
             self.load()
             return
+        self.before_change(self._ring.snapshot.limits, found.limits)
         self._ring.change(found.entries, found.ended, found.limits)
         self._seen = found.revision
         self._tell()

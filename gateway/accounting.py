@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -9,6 +11,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import Error, connection
 
+from apikeys.feed import feed
+from apikeys.keyring import ring
 from gateway import __version__
 from proxy.health import pulse
 from proxy.live import live
@@ -21,13 +25,23 @@ from usage.process_metrics import build_labels
 from usage.refused_calls import refused_calls
 from usage.refused_store import store_refused
 from usage.shared.ended import EndedProcesses
-from usage.spent import charged, spent
+from usage.spent import charged, new_budgets, spent, spent_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from apikeys.keyring import Limits
     from proxy.running import Running
     from usage.dimensions import Allowance
+
+# How long the event loop may take to count what was spent.
+COUNT_SECONDS = 2.0
+
+
+def spent_on(former: Limits, following: Limits) -> dict[tuple[str, str], int]:
+    """Returns what was spent of the budgets that are new; raises the database's errors."""
+    new = new_budgets(former, following)
+    return spent_of(new, time.time()) if new else {}
 
 
 class Accounting:
@@ -39,6 +53,7 @@ class Accounting:
         self.keeper = keeper_of(settings.ENV, self.conclude)
         self.chores = chores_of(settings.ENV)
         self.joined = False
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
         """Takes up where earlier processes left off; blocks, and raises the database's errors."""
@@ -55,6 +70,36 @@ class Accounting:
             await self.running.shared.start(self.remembered)
         if self.ended is not None:
             self.ended.start()
+        self.loop = asyncio.get_running_loop()
+        feed.before_change = self.count_new_budgets
+        if self.running.shared is not None:
+            # Budgets may have been given while no process ran.
+            self.running.shared.raise_spent(await asyncio.to_thread(self.spent_of_all))
+
+    def spent_of_all(self) -> dict[tuple[str, str], int]:
+        """Returns what was spent of all budgets; for a thread of its own."""
+        try:
+            return spent_on({}, ring.snapshot.limits)
+        finally:
+            connection.close()
+
+    def count_new_budgets(self, former: Limits, following: Limits) -> None:
+        """Has budgets that are given now count what was spent before; blocks, in a thread of the caller's.
+
+        Raises the database's errors, and TimeoutError.
+        """
+        found = spent_on(former, following)
+        if not found or self.loop is None or self.loop.is_closed():
+            return
+        counted = threading.Event()
+
+        def count() -> None:
+            self.running.ledger.raise_spent(found)
+            counted.set()
+
+        self.loop.call_soon_threadsafe(count)
+        if not counted.wait(COUNT_SECONDS):
+            raise TimeoutError
 
     def conclude(self, writer: str) -> bool:
         """Returns whether nothing more is to be done about a dead process whose journal is in the database."""
@@ -106,6 +151,7 @@ class Accounting:
     def close(self) -> None:
         """Brings the rest of the journal, which must be closed, into the database; blocks for ten seconds at most."""
         if self.joined:
+            feed.before_change = lambda _former, _next: None
             self.chores.stop()
             with suppress(Error):
                 store_refused()

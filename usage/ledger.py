@@ -144,6 +144,15 @@ class Ledger:
                 counter.turn(moment.today)
                 counter.spent += tokens
 
+    def raise_spent(self, spent: Mapping[tuple[str, str], int]) -> None:
+        """Has budgets count at least what was spent, by subject and budget."""
+        moment = self.clock.moment()
+        for (subject, dimension), tokens in spent.items():
+            counter = self.account(subject).counter(dimension)
+            if isinstance(counter, Budget):
+                counter.turn(moment.today)
+                counter.spent = max(counter.spent, tokens)
+
     def known(self, allowances: tuple[Allowance, ...]) -> tuple[Allowance, ...]:
         """Returns the allowances of which the room is known: all of them."""
         return allowances

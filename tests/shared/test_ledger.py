@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -230,3 +231,17 @@ async def test_a_call_that_is_counted_late_is_counted_where_it_began(redis: Redi
             b"RateLimit-Policy",
             b"RateLimit",
         ]
+
+
+async def test_a_new_budget_counts_what_was_spent_before(redis: RedisServer) -> None:
+    total, day = key(TOTAL, 1000), key(DAY, 1000)
+    async with ledger_on(redis) as ledger:
+        held = await ledger.reserve((total, day), 10, 90)
+        ledger.raise_spent({("key:a", TOTAL): 300, ("key:a", DAY): 200})
+        assert [await left(ledger, limit) for limit in (total, day)] == [600, 700]
+        held.settle(50)
+        # It was said before, by another process or of an earlier moment.
+        ledger.raise_spent({("key:a", TOTAL): 340, ("key:a", DAY): 240})
+        yesterday = time.time() - 86_400
+        ledger.messages.put("raise", [["key:a", TOTAL, 400, yesterday], ["key:a", DAY, 900, yesterday]])
+        assert [await left(ledger, limit) for limit in (total, day)] == [600, 750]

@@ -20,7 +20,7 @@ from usage.dimensions import Allowance
 from usage.lately import resume
 from usage.ledger import Clock, Ledger
 from usage.lines import Record, read
-from usage.spent import charged, spent
+from usage.spent import charged, new_budgets, spent, spent_of
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()
 
@@ -109,6 +109,33 @@ def test_what_is_charged_of_calls_is_what_their_records_say() -> None:
     asked = [one, other, unknown, f"{one}.1", "1f"]
     assert charged(asked, NOW) == {one: 30, other: 3, unknown: 0}
     assert charged([], NOW) == {}
+
+
+@pytest.mark.django_db
+def test_what_was_spent_of_some_budgets_is_what_was_spent_of_all() -> None:
+    long_ago = record("b", key="key2", team="blue", at=NOW - 40 * 86_400)
+    store([record("a", key="key1", owner=3, team="blue", at=NOW), long_ago])
+    every = spent(NOW)
+    assert len(every) > 8
+    for budget, tokens in every.items():
+        assert spent_of([budget, ("key:nobody", "tokens_total")], NOW) == {budget: tokens}
+    assert spent_of(every, NOW) == every
+    assert spent_of([], NOW) == {}
+
+
+def test_a_budget_is_new_where_its_subject_had_none_of_its_kind() -> None:
+    former = {"key:a": (("tokens_per_day", 5),), "team:x": (("concurrency", 1),)}
+    following = {
+        "key:a": (("tokens_per_day", 9), ("tokens_total", 100)),
+        "team:x": (("concurrency", 1), ("tokens_per_month", 7)),
+        "owner:3": (("requests_per_minute", 7), ("tokens_per_day", 8)),
+    }
+    assert new_budgets(former, former) == []
+    assert new_budgets(former, following) == [
+        ("key:a", "tokens_total"),
+        ("team:x", "tokens_per_month"),
+        ("owner:3", "tokens_per_day"),
+    ]
 
 
 class TestSums(TestCase):

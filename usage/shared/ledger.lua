@@ -418,6 +418,17 @@ end
 
 operations.rooms = rooms
 
+-- Has budgets count at least what was spent, as the database said at a time: {subject, dimension, tokens, time}.
+operations['raise'] = function(found)
+  for _, one in ipairs(found) do
+    local spent = budget(one)
+    if one[3] > spent and period(one[2], one[4]) == period(one[2]) then
+      charge(one, one[3] - spent, 0)
+    end
+  end
+  return 1
+end
+
 -- The process ends; what it could not settle is left to its lease.
 function operations.bye()
   if redis.call('EXISTS', calls) == 0 then

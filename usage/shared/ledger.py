@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from itertools import count
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from usage.dimensions import BUDGETS, CONCURRENCY, Allowance
@@ -23,6 +23,8 @@ MOST_HEARD = 20_000
 # Without any grace an answer still has the time to come, in seconds.
 LEAST_PATIENCE = 0.25
 DRAIN_SECONDS = 3.0
+# Budgets that are told at once.
+MOST_TOLD = 500
 
 Heard = dict[tuple[str, str], tuple[int, float]]
 
@@ -110,6 +112,12 @@ class SharedLedger:
                 self.hear(held, rooms)
                 raise Exhausted(held[which], math.inf if wait < 0 else float(wait), spent=spent == 1)
         raise Unavailable
+
+    def raise_spent(self, spent: Mapping[tuple[str, str], int]) -> None:
+        """Has budgets count at least what was spent, by subject and budget, before what is asked after this."""
+        told = [[subject, dimension, tokens, time()] for (subject, dimension), tokens in spent.items()]
+        for start in range(0, len(told), MOST_TOLD):
+            self.messages.put("raise", told[start : start + MOST_TOLD])
 
     def name(self, call: str = "") -> str:
         """Returns the name of another reservation of a call; what stands before the dot names the call."""
