@@ -96,13 +96,11 @@ class MachineLane:
             if call.method not in view.routes:
                 raise NoMethod(call.method, sorted(view.routes))
             return cast("HttpResponse | EventStream", await view().dispatch(request))
-        except NoRoute as error:
-            answer = refused(error, request)
-            return page_not_found(request) if is_browser(request) else answer
         except Exception as error:  # noqa: BLE001 -- every failure becomes an answer
             if call.principal is None and not isinstance(error, UNKNOWN_CALLER):
                 call.principal = known_principal(request.META)
-            return refused(refusal_of(error), request)
+            answer = refused(refusal_of(error), request)
+            return page_not_found(request) if isinstance(error, NoRoute) and is_browser(request) else answer
 
     def check_host(self, request: LaneRequest) -> None:
         """Raises BadHost for a Host header that names none of ALLOWED_HOSTS."""

@@ -20,9 +20,16 @@ from usage.call_filters import DayFilter, ErrorFilter, ModelFilter, OwnerFilter,
 from usage.call_search import LOWEST_ERROR, WELL, find, not_kept
 from usage.figures import duration
 from usage.models import UsageDay, UsageRecord
-from usage.names import labels
+from usage.names import labels, with_names
+from usage.pages import period_of
+from usage.pictures import About
+from usage.reading import lines
+from usage.reports import FIELDS, Question, as_dict
+from usage.written import as_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.models import QuerySet
     from django.utils.safestring import SafeString
 
@@ -37,6 +44,11 @@ else:
 
 # Of so many days the list says how many refused calls it does not have.
 REFUSED_DAYS = 7
+# A spreadsheet has a million rows; this many are read in some seconds.
+MOST_ROWS = 200_000
+CSV_COLUMNS = ("day", "key", "owner", "team", "model", "route")
+CSV_HEAD = ("day", "key", "label", "owner", "owner_name", "team", "model", "route", *FIELDS)
+LONGEST, DIGITS = 300, 18
 
 
 class LookedAt:
@@ -57,18 +69,20 @@ class LookedAt:
 
 @admin.register(UsageDay)
 class UsageAdmin(LookedAt, DayModelAdmin):
-    """Shows the usage of a key, of a model, or of everybody."""
+    """Shows the usage of a key, an owner, a team, a model, or of everybody."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Shows a report; the query says whose."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        about = about_of(request.GET)
+        if request.GET.get("format") == "csv":
+            return spreadsheet(about, request.GET)
         context = {
             **self.admin_site.each_context(request),
             "title": "Usage",
             "opts": self.opts,
-            "key": request.GET.get("key", ""),
-            "model": request.GET.get("model", ""),
+            "about": about,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "usage/of.html", context)
@@ -82,6 +96,33 @@ class UsageAdmin(LookedAt, DayModelAdmin):
             raise PermissionDenied
         query = f"?key={row.key}" if row and row.key else ""
         return HttpResponseRedirect(reverse("admin:usage_usageday_changelist") + query)
+
+
+def about_of(query: Mapping[str, str]) -> About:
+    """Returns whose usage a query asks for."""
+    given = {name: query.get(name, "").replace("\0", "")[:LONGEST] for name in ("key", "model", "team")}
+    owner = query.get("owner", "")
+    is_number = owner.isascii() and owner.isdecimal() and len(owner) <= DIGITS
+    return About(**given, owner=int(owner) if is_number else 0)
+
+
+def spreadsheet(about: About, query: Mapping[str, str]) -> HttpResponse:
+    """Returns what is used each day as CSV, told apart by all there is; 400 for days that can't be, or are too many."""
+    days = (query.get("since", "").strip(), query.get("until", "").strip())
+    now = datetime.now(UTC)
+    period, complaint = period_of(query.get("period", ""), days, now)
+    question = Question(period.first.date(), max(period.until, period.first.date()), CSV_COLUMNS, about.only)
+    found = [] if complaint else lines(question)
+    if len(found) > MOST_ROWS:
+        complaint = f"These are {len(found)} rows, more than the {MOST_ROWS} that one file has: choose fewer days."
+    if complaint:
+        return HttpResponse(f"{complaint}\n", status=400, content_type="text/plain; charset=utf-8")
+    rows = with_names([as_dict(line, CSV_COLUMNS) for line in found], CSV_COLUMNS)
+    response = HttpResponse(as_csv(CSV_HEAD, rows), content_type="text/csv; charset=utf-8")
+    name = f"usage-{question.since}-{question.until}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 class CallChangeList(ChangeList):
@@ -100,25 +141,11 @@ class CallChangeList(ChangeList):
 class RecordAdmin(LookedAt, RecordModelAdmin):
     """Shows single calls, as long as they are kept: those that were served, and those that were not."""
 
-    list_display = (
-        "at",
-        "how",
-        "who",
-        "model_name",
-        "route",
-        "library",
-        "tokens",
-        "first_byte_in",
-        "total_in",
-        "request_code",
-    )
+    list_display = ("when", "how", "who", "what", "tokens", "took", "from_client")
     list_filter = (StatusFilter, DayFilter, ErrorFilter, ModelFilter, TeamFilter, OwnerFilter)
     # Django shows the field for it; usage/call_search.py does the work.
     search_fields = ("=request_id",)
-    search_help_text = (
-        "A request's id, a key (its id, its label or the whole key), an owner, a team, a model, a status such as 429 "
-        "or 5xx, an error's code, a client library, or a day such as 2026-11-28."
-    )
+    search_help_text = "Request id, key, owner, team, model, status, error or day"
     ordering = ("-at",)
     list_per_page = 50
     # Counting a million rows twice takes longer than showing fifty.
@@ -143,12 +170,22 @@ class RecordAdmin(LookedAt, RecordModelAdmin):
             request, {"title": "Calls", "refused": lost, "refused_days": REFUSED_DAYS, **(extra_context or {})}
         )
 
+    class Media:
+        """The list's own style: on a phone each call is a card."""
+
+        css = {"all": ("usage/calls.css",)}
+
+    @admin.display(description="ended (UTC)", ordering="at")
+    def when(self, record: UsageRecord) -> str:
+        """Shows when it ended, to the second."""
+        return f"{record.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
     @admin.display(description="result", ordering="status")
     def how(self, record: UsageRecord) -> SafeString:
         """Shows the status, and what went wrong."""
         failed = record.status >= LOWEST_ERROR or record.ended not in WELL
         return format_html(
-            '<span class="call-result{}"><strong>{}</strong> {}<small>{}</small></span>',
+            '<span class="call-result{}"><strong>{}</strong> {}<small class="call-small">{}</small></span>',
             " call-failed" if failed else "",
             record.status,
             record.error or record.ended,
@@ -160,26 +197,16 @@ class RecordAdmin(LookedAt, RecordModelAdmin):
         """Shows the key's label, which leads to its calls, and its id."""
         link = f"{reverse('admin:usage_usagerecord_changelist')}?{urlencode({'q': record.key})}"
         return format_html(
-            '<a href="{}" class="call-key">{}</a><small class="call-id">{}</small>',
+            '<div><a href="{}" class="call-key">{}</a><small class="call-small call-id">{}</small></div>',
             link,
             record.label or record.key,
             record.key if record.label else "",
         )
 
     @admin.display(description="model", ordering="model")
-    def model_name(self, record: UsageRecord) -> str:
-        """Shows the model."""
-        return record.model or "–"
-
-    @admin.display(description="client library", ordering="user_agent")
-    def library(self, record: UsageRecord) -> str:
-        """Shows what sent the request."""
-        return record.user_agent or "–"
-
-    @admin.display(description="request id")
-    def request_code(self, record: UsageRecord) -> SafeString:
-        """Shows the id, as its client has it."""
-        return format_html('<code class="call-id">{}</code>', record.request_id)
+    def what(self, record: UsageRecord) -> SafeString:
+        """Shows the model and the route."""
+        return format_html('<div>{}<small class="call-small">{}</small></div>', record.model or "–", record.route)
 
     @admin.display(description="tokens")
     def tokens(self, record: UsageRecord) -> str:
@@ -188,12 +215,15 @@ class RecordAdmin(LookedAt, RecordModelAdmin):
         cached = f" ({record.cached_tokens:,} cached)" if record.cached_tokens else ""
         return f"{sign}{record.prompt_tokens:,}{cached} + {sign}{record.completion_tokens:,}"
 
-    @admin.display(description="first byte")
-    def first_byte_in(self, record: UsageRecord) -> str:
-        """Shows the time to the first byte."""
-        return duration(record.first_byte)
+    @admin.display(description="time", ordering="total")
+    def took(self, record: UsageRecord) -> SafeString:
+        """Shows the time to the end, and to the first byte."""
+        first = f"first byte {duration(record.first_byte)}" if record.first_byte is not None else ""
+        return format_html('<div>{}<small class="call-small">{}</small></div>', duration(record.total), first)
 
-    @admin.display(description="seconds", ordering="total")
-    def total_in(self, record: UsageRecord) -> str:
-        """Shows the time to the end."""
-        return duration(record.total)
+    @admin.display(description="client", ordering="user_agent")
+    def from_client(self, record: UsageRecord) -> SafeString:
+        """Shows what sent the request, and the id that its client has of it."""
+        return format_html(
+            '<div>{}<small class="call-small call-id">{}</small></div>', record.user_agent or "–", record.request_id
+        )

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.urls import reverse
 
+from apikeys.models import Key
 from usage.budgets import Spending, names, spendings
 from usage.charts import Chart, Series, bars, lines
 from usage.dimensions import DAY, MONTH
 from usage.figures import duration, percent, short
-from usage.names import labels
-from usage.periods import PERIODS, Period
+from usage.names import labels, owners
+from usage.periods import PERIODS, Period, between
 from usage.pictures import About, Picture, Share, first_byte, number, picture
+from usage.spans import FIRST_DAY, LAST_DAY, parse_day
 
 # From how many percent on a budget is shown to everybody, and how many are.
 NEAR, MOST_BUDGETS = 50, 8
@@ -25,6 +27,10 @@ NANO = 1_000_000_000
 PER = {DAY: "today", MONTH: "this month"}
 FAULTS = ("failed", "cut", "lost")
 DEFAULT = "week"
+# With one end of a span given alone, it has so many days.
+DAYS = 30
+# A longer list to choose from helps nobody.
+MOST_CHOICES = 200
 
 
 class Tile(NamedTuple):
@@ -64,31 +70,78 @@ class BudgetRow(NamedTuple):
     state: str
 
 
-def page(about: About, name: str, now: datetime | None = None) -> dict[str, Any]:
-    """Returns the context of a page about somebody's usage in the period of that name."""
+class Choice(NamedTuple):
+    """An entry of a list to choose from."""
+
+    value: str
+    name: str
+    chosen: bool
+
+
+def page(about: About, name: str, now: datetime | None = None, days: tuple[str, str] = ("", "")) -> dict[str, Any]:
+    """Returns the context of a page about somebody's usage in the period of that name, or from one day to another."""
     moment = now or datetime.now(UTC)
-    period = PERIODS.get(name, PERIODS[DEFAULT])(moment)
+    period, complaint = period_of(name, days, moment)
     found = picture(about, period)
     return {
         "about": about,
+        "owner_name": owners({about.owner}).get(about.owner, str(about.owner)) if about.owner else "",
+        "complaint": complaint,
+        "since": period.first.date().isoformat(),
+        "until": min(period.until, moment.date()).isoformat() if period.last is None else period.until.isoformat(),
+        "latest": LAST_DAY.isoformat(),
+        "earliest": FIRST_DAY.isoformat(),
+        "page": reverse("admin:usage_usageday_changelist"),
+        "csv": f"{reverse('admin:usage_usageday_changelist')}?"
+        + urlencode({**about.only, **period.query, "format": "csv"}),
+        "owner_choices": owner_choices(about.owner),
+        "team_choices": team_choices(about.team),
         "label": labels({about.key}).get(about.key, about.key) if about.key else "",
         "period": period,
-        "periods": [(each, PERIODS[each](moment).title, link(about, each)) for each in PERIODS],
+        "periods": [(each, PERIODS[each](moment).title, link(about, {"period": each})) for each in PERIODS],
         "empty": not number(found.total, "requests"),
         "tiles": tiles(found),
         "charts": charts(found, period),
-        "tops": [top for top in tops(found, about, period.name) if len(top.rows) > (top.title == "Routes")],
+        "tops": [top for top in tops(found, about, period.query) if len(top.rows) > (top.title == "Routes")],
         "budgets": budgets(about),
         "home": reverse("admin:index"),
+        "period_query": urlencode(period.query),
     }
 
 
-def link(about: About, period: str) -> str:
+def period_of(name: str, days: tuple[str, str], now: datetime) -> tuple[Period, str]:
+    """Returns the days that are asked for, or the period of that name, and what is wrong with the days."""
+    complaint = ""
+    if any(days):
+        try:
+            since = parse_day(days[0]) if days[0] else None
+            until = parse_day(days[1]) if days[1] else max(now.date(), since or now.date())
+            since = since or until - timedelta(days=DAYS - 1)
+            if since <= until:
+                return between(since, until), ""
+            complaint = f"{since} comes after {until}: swap the days."
+        except (ValueError, OverflowError) as error:
+            complaint = f"{error}."
+    return PERIODS.get(name, PERIODS[DEFAULT])(now), complaint
+
+
+def owner_choices(chosen: int) -> list[Choice]:
+    """Returns the users who own keys."""
+    rows = Key.objects.exclude(owner=None).order_by("owner__username").values_list("owner_id", "owner__username")
+    return [Choice(str(number), name, number == chosen) for number, name in rows.distinct()[:MOST_CHOICES]]
+
+
+def team_choices(chosen: str) -> list[Choice]:
+    """Returns the teams that have keys."""
+    rows = Key.objects.exclude(team="").order_by("team").values_list("team", flat=True)
+    return [Choice(team, team, team == chosen) for team in rows.distinct()[:MOST_CHOICES]]
+
+
+def link(about: About, period: dict[str, str]) -> str:
     """Returns the address of the page about somebody's usage in a period."""
     if about == About():
-        return f"{reverse('admin:index')}?{urlencode({'period': period})}"
-    query = {**{name: value for name, value in about._asdict().items() if value}, "period": period}
-    return f"{reverse('admin:usage_usageday_changelist')}?{urlencode(query)}"
+        return f"{reverse('admin:index')}?{urlencode(period)}"
+    return f"{reverse('admin:usage_usageday_changelist')}?{urlencode({**about.only, **period})}"
 
 
 def tiles(found: Picture) -> list[Tile]:
@@ -170,9 +223,10 @@ def charts(found: Picture, period: Period) -> list[Chart]:
     ]
 
 
-def tops(found: Picture, about: About, period: str) -> list[Top]:
+def tops(found: Picture, about: About, period: dict[str, str]) -> list[Top]:
     """Returns the lists of those who used the most."""
     named = labels({share.name for share in found.keys})
+    users = owners({share.name for share in found.owners})
     return [
         Top(
             "Keys", rows(found.keys, lambda key: named.get(key, key), lambda key: link(about._replace(key=key), period))
@@ -181,6 +235,15 @@ def tops(found: Picture, about: About, period: str) -> list[Top]:
             "Models",
             rows(found.models, lambda model: model or "–", lambda model: link(about._replace(model=model), period)),
         ),
+        Top(
+            "Owners",
+            rows(
+                found.owners,
+                lambda owner: users.get(owner, f"user {owner}"),
+                lambda owner: link(about._replace(owner=owner), period),
+            ),
+        ),
+        Top("Teams", rows(found.teams, str, lambda team: link(about._replace(team=team), period))),
         Top("Routes", rows(found.routes, str, lambda _: "")),
     ]
 
@@ -202,11 +265,12 @@ def rows(shares: Sequence[Share], name: Any, address: Any) -> list[Row]:
 
 def budgets(about: About) -> list[BudgetRow]:
     """Returns the budgets near their end, or all of one key."""
-    if about.model and not about.key:
+    subjects = [f"{kind}:{about.only[kind]}" for kind in ("key", "owner", "team") if kind in about.only]
+    if about.model and not subjects:
         return []
-    found = spendings(settings.ENV.default_allowances, 0 if about.key else NEAR)
-    if about.key:
-        found = [one for one in found if one.subject == f"key:{about.key}"]
+    found = spendings(settings.ENV.default_allowances, 0 if subjects else NEAR)
+    if subjects:
+        found = [one for one in found if one.subject in subjects]
     found = found[:MOST_BUDGETS]
     named = names(found)
     return [row(one, named[one.subject]) for one in found]

@@ -10,6 +10,9 @@ from usage.models import UsageDay, UsageHour, UsageMonth
 
 Table = type[UsageHour] | type[UsageDay] | type[UsageMonth]
 MOST_TICKS = 5
+# A chart of chosen days has so many slots at most; a day is the finest of more than a fortnight.
+MOST_SLOTS = 120
+FINE_DAYS, FORTNIGHT = 2, 14
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 
 
@@ -27,6 +30,8 @@ class Period(NamedTuple):
     label: str
     tick: str
     first: datetime
+    # Of chosen days the last one; the others go on until now.
+    last: date | None = None
 
     @property
     def since(self) -> datetime | date:
@@ -37,6 +42,18 @@ class Period(NamedTuple):
     def coarse_since(self) -> datetime | date:
         """Returns where it begins, as the coarse rows have it."""
         return self.first if self.coarse is UsageHour else self.first.date()
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Returns what asks for this period in a link."""
+        if self.last is None:
+            return {"period": self.name}
+        return {"since": self.first.date().isoformat(), "until": self.last.isoformat()}
+
+    @property
+    def until(self) -> date:
+        """Returns its last day."""
+        return self.last if self.last is not None else self.starts[-1].date()
 
     @property
     def slots(self) -> list[str]:
@@ -77,6 +94,25 @@ def year(now: datetime) -> Period:
     return Period(
         "year", "12 months", UsageDay, UsageMonth, spread(first, WEEK, now), "week from %d %b %Y", "%b %Y", first
     )
+
+
+def between(since: date, until: date) -> Period:
+    """Returns the days from one to another, both included, in as many slots as a chart has room for."""
+    first = datetime.combine(since, time(), UTC)
+    days = (until - since).days + 1
+    title = f"{since} to {until}" if days > 1 else f"{since}"
+    end = datetime.combine(until, time(23, 59), UTC)
+    if days <= FINE_DAYS:
+        return Period(
+            "chosen", title, UsageHour, UsageDay, spread(first, HOUR, end), "%d %b, %H:%M", "%H:%M", first, until
+        )
+    if days <= FORTNIGHT:
+        starts = spread(first, 4 * HOUR, end)
+        return Period("chosen", title, UsageHour, UsageDay, starts, "%a %d %b, %H:%M", "%d %b", first, until)
+    step = -(-days // MOST_SLOTS) if days > MOST_SLOTS else 1
+    label = "%a %d %b %Y" if step == 1 else f"{step} days from %d %b %Y"
+    tick = "%d %b" if days <= 2 * MOST_SLOTS else "%b %Y"
+    return Period("chosen", title, UsageDay, UsageDay, spread(first, step * DAY, end), label, tick, first, until)
 
 
 def midnight(now: datetime) -> datetime:

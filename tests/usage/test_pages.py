@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import csv
+import re
+from datetime import UTC, date, datetime, time, timedelta
 from html import unescape
 from typing import Any
 
@@ -10,13 +12,17 @@ import orjson
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from apikeys.models import Allowance, Key
 from tests.usage.journals import ended
 from usage.applying import store
 from usage.lines import read
+from usage.models import UsageDay, UsageHour, UsageMonth, UsageRecord
 from usage.pages import page
-from usage.periods import PERIODS
+from usage.periods import MOST_SLOTS, PERIODS
 from usage.pictures import About
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +103,92 @@ def test_the_sums_of_a_page_are_those_of_its_calls(ana: Key) -> None:
             assert found["tiles"][0].value == str(count), (period, about)
             lists = {top.title: [row.requests for row in top.rows] for top in found["tops"]}
             assert all(rows == [str(count)] for rows in lists.values()), (period, about)
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("ana.maria")
+
+
+def test_usage_is_told_by_team_and_by_owner(admin_client: Client, ana: Key, owner: User) -> None:
+    Key.objects.filter(pk=ana.pk).update(owner=owner, team="lab")
+    use(
+        {"key": ana.key_id, "owner": owner.pk, "team": "lab", "model": "mine"},
+        {"key": "another", "team": "others", "model": "theirs"},
+    )
+    said = text(admin_client)
+    assert '<a href="/admin/usage/usageday/?team=lab&amp;period=week">lab</a>' in said
+    assert f'<a href="/admin/usage/usageday/?owner={owner.pk}&amp;period=week">ana.maria</a>' in said
+    for query in ("team=lab", f"owner={owner.pk}", f"owner={owner.pk}&team=lab&model=mine"):
+        for period in (*(f"period={name}" for name in PERIODS), "since=2026-01-01&until=2199-12-31"):
+            found = text(admin_client, f"/admin/usage/usageday/?{query}&{period}")
+            assert "mine" in found, (query, period)
+            assert "theirs" not in found, (query, period)
+    assert "Nothing was used" in text(admin_client, f"/admin/usage/usageday/?team=others&owner={owner.pk}")
+
+
+@given(
+    since=st.dates(date(2025, 1, 1), date(2026, 12, 31)),
+    length=st.one_of(st.integers(0, 20), st.integers(21, 500)),
+)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_any_days_can_be_chosen(ana: Key, since: date, length: int) -> None:
+    UsageRecord.objects.all().delete()
+    for table in (UsageHour, UsageDay, UsageMonth):
+        table.objects.all().delete()
+    until = since + timedelta(days=length)
+    ends = [datetime.combine(day, time(hour), UTC) for day in (since, until) for hour in (0, 23)]
+    outside = [ends[0] - timedelta(seconds=1), ends[-1] + timedelta(hours=1)]
+    use(*({"key": ana.key_id, "team": "lab", "at": at.timestamp()} for at in (*ends, *outside)))
+    for about in (About(), About(key=ana.key_id), About(team="lab"), About(model="mistral")):
+        found = page(about, "", days=(since.isoformat(), until.isoformat()))
+        assert found["tiles"][0].value == "4", about
+        assert {row.requests for top in found["tops"] for row in top.rows} == {"4"}, about
+        assert len(found["period"].starts) <= MOST_SLOTS
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("since=2026-02-30", "is not a day"),
+        ("since=0001-01-01&until=9999-12-31", "is out of range"),
+        ("since=2026-03-02&until=2026-03-01", "swap the days"),
+        ("since=%00&until=%ED%A0%80", "is not a day"),
+        ("owner=" + "9" * 40, ""),
+        ("owner=-1&team=%00&key=%00", ""),
+        ("until=1970-01-01", ""),
+        ("since=2199-12-31", ""),
+    ],
+)
+def test_days_that_can_not_be_are_said(admin_client: Client, query: str, complaint: str) -> None:
+    for form in ("", "&format=csv"):
+        answer = admin_client.get(f"/admin/usage/usageday/?{query}{form}")
+        assert answer.status_code == (400 if complaint and form else 200), (query, form)
+        assert complaint in unescape(answer.content.decode())
+
+
+def test_what_is_shown_can_be_downloaded(admin_client: Client, ana: Key, owner: User) -> None:
+    at = datetime(2026, 3, 15, 12, tzinfo=UTC).timestamp()
+    Key.objects.filter(pk=ana.pk).update(label="=SUM(A1)")
+    use(
+        {"key": ana.key_id, "at": at, "owner": owner.pk, "team": "+lab", "model": "@mine"},
+        {"key": "another", "at": at, "team": "others"},
+        {"key": ana.key_id, "at": at - 40 * 86_400, "owner": owner.pk, "team": "+lab"},
+    )
+    said = unescape(text(admin_client, "/admin/usage/usageday/?team=%2Blab&since=2026-03-01&until=2026-03-31"))
+    (link,) = re.findall(r'href="([^"]+format=csv)"', said)
+    answer = admin_client.get(link)
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer["Content-Disposition"] == 'attachment; filename="usage-2026-03-01-2026-03-31.csv"'
+    (row,) = csv.DictReader(answer.content.decode().splitlines())
+    assert (row["day"], row["key"], row["owner_name"]) == ("2026-03-15", ana.key_id, "ana.maria")
+    assert (row["label"], row["team"], row["model"]) == ("'=SUM(A1)", "'+lab", "'@mine")
+    assert row["tokens"] == "30"
+
+
+def test_staff_without_the_permission_download_nothing(client: Client) -> None:
+    client.force_login(User.objects.create_user("ben", is_staff=True))
+    assert client.get("/admin/usage/usageday/?format=csv").status_code == 403
 
 
 def test_budgets_near_their_end_stand_on_the_front_page(admin_client: Client, ana: Key) -> None:

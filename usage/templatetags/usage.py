@@ -17,9 +17,10 @@ MAY_SEE = "usage.view_usageday"
 
 
 @register.inclusion_tag("usage/report.html", takes_context=True)
-def usage_report(context: Context, key: str = "", model: str = "") -> dict[str, Any]:
-    """Shows everybody's, a key's or a model's usage in the period that the query names, to those who may see it."""
+def usage_report(context: Context, about: About | None = None) -> dict[str, Any]:
+    """Shows everybody's or somebody's usage in the period that the query names, to those who may see it."""
     request = context["request"]
     if not request.user.has_perm(MAY_SEE):
         return {"hidden": True}
-    return page(About(key, model), request.GET.get("period", ""))
+    days = (request.GET.get("since", "").strip(), request.GET.get("until", "").strip())
+    return page(about or About(), request.GET.get("period", ""), days=days)
