@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from engine.errors import Refusal
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 _GO_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -20,17 +22,29 @@ def dumps(value: object) -> bytes:
 def loads(body: bytes) -> dict[str, Any]:
     """Returns the JSON object of a request's body.
 
-    Raises Refusal(400) when it is not one.
+    Bytes that are not UTF-8 and halves of surrogate pairs are U+FFFD, as for Go's decoder. Raises Refusal(400) when it
+    is not one.
     """
     if not body.strip():
         raise Refusal(400, "missing request body")
     try:
-        value = json.loads(body.decode(), parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fails here
+        value = json.loads(body.decode(errors="replace"), parse_constant=_no_constant)
+        value = without_surrogates(value)
     except (ValueError, RecursionError):
         raise Refusal(400, "invalid JSON in the request body") from None
     if not isinstance(value, dict):
         raise Refusal(400, "the request body must be a JSON object")
+    return value
+
+
+def without_surrogates(value: Any) -> Any:
+    """Returns a JSON value with U+FFFD for each lone surrogate in its strings."""
+    if isinstance(value, str):
+        return SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {without_surrogates(name): without_surrogates(item) for name, item in value.items()}
     return value
 
 
