@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import django
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 django.setup(set_prefix=False)
@@ -16,6 +17,7 @@ django.setup(set_prefix=False)
 from gateway.accounting import Accounting  # noqa: E402
 from gateway.handler import GatewayHandler  # noqa: E402
 from gateway.memory import reserve  # noqa: E402
+from gateway.proxies import TrustedProxies  # noqa: E402
 from gateway.warmup import warm_up  # noqa: E402
 from proxy.lane import LANE  # noqa: E402
 from proxy.running import running  # noqa: E402
@@ -73,4 +75,6 @@ class Lifespan:
         await asyncio.to_thread(self.accounting.close)
 
 
-application = Lifespan(GatewayHandler(LANE))
+application: Lifespan | TrustedProxies = Lifespan(GatewayHandler(LANE))
+if settings.ENV.TRUSTED_PROXIES:
+    application = TrustedProxies(application, settings.ENV.TRUSTED_PROXIES)  # type: ignore[arg-type]  # see Scope

@@ -20,6 +20,8 @@ HIDDEN = frozenset(
     }
 )
 LONGEST_SHOWN_VALUE = 80
+# Settings that are read under another name too.
+OTHER_NAMES = {"APP_ENV": "NODE_ENV", "BASE_PATH": "SCRIPT_NAME"}
 
 
 class SettingError(Exception):
@@ -33,8 +35,8 @@ def explain(error: ValidationError) -> str:
     value = str(first["input"])
     secret = name in HIDDEN or (name == "OLLAMA_URL" and ("@" in value or "?" in value))
     shown = "(hidden)" if secret else repr(value[:LONGEST_SHOWN_VALUE])
-    label = "APP_ENV (or NODE_ENV)" if name == "APP_ENV" else name
-    return f"{label}={shown} is not allowed; allowed is {allowed(first)} (see docs/settings.md)"
+    also = f" (or {OTHER_NAMES[name]})" if name in OTHER_NAMES else ""
+    return f"{name}{also}={shown} is not allowed; allowed is {allowed(first)} (see docs/settings.md)"
 
 
 def allowed(complaint: Any) -> str:

@@ -42,7 +42,7 @@ def is_browser(request: HttpRequest) -> bool:
 
 def wants_page(request: HttpRequest) -> bool:
     """Tells whether an error is to be a page: on the paths of programs, browsers get JSON too."""
-    return is_browser(request) and not request.path.startswith(MACHINE_PATHS)
+    return is_browser(request) and not request.path_info.startswith(MACHINE_PATHS)
 
 
 def handler(status: int, title: str, message: str, wants_page: Callable[[HttpRequest], bool] = wants_page) -> Handler:

@@ -94,7 +94,7 @@ def account(made: Made, listening: Listening) -> str:
     """Says in plain lines what was made and how to use it."""
     lines = []
     if made.password:
-        lines += [f"  admin    {listening.url}/admin/   user {ADMIN}, password {made.password}"]
+        lines += [f"  admin    {listening.url}{settings.ENV.BASE_PATH}/admin/   user {ADMIN}, password {made.password}"]
     if made.key:
         lines += [f"  API key  {made.key}", "", "Try it from another terminal:", "", f"  {curl(made.key, listening)}"]
     return "\n".join(lines) + "\n"

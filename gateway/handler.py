@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, resolve, set_script_prefix
 
 from gateway.lane import MachineLane
-from gateway.paths import decoded, respellings
+from gateway.paths import decoded, remove_prefix, respellings
 from gateway.request import client_of, user_agent_of
 from gateway.requestid import request_id_of
 from gateway.rest import error_body
@@ -34,15 +34,21 @@ class GatewayHandler(ASGIHandler):
     def __init__(self, table: Lane) -> None:
         super().__init__()
         self.lane = MachineLane(table)
+        self.base_path: str = settings.ENV.BASE_PATH
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # see Scope
         """Serves one HTTP request."""
+        prefix = scope.get("root_path") or self.base_path
+        if prefix:
+            remove_prefix(scope, prefix)
+            set_script_prefix(prefix)  # for the pages of the machine lane; Django does it for its own
         route = None if self.lane.table.find(scope["raw_path"]) else self.people(scope)
         if route is None:
             await self.lane(scope, receive, send)
             return
         people = PeopleRequest(scope, route, receive, send)
         people.call.on_finish = self.lane.report
+        scope["path"] = prefix + scope["path"]  # as ASGI has it, and Django with it
         try:
             await super().__call__(scope, people.receive, people.send)  # type: ignore[arg-type]  # see Scope
         except (BodyTooLarge, BodyTimeout) as refusal:

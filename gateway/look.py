@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.templatetags.static import static
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 
 
 def entry(title: str, icon: str, model: str) -> dict[str, object]:
@@ -22,6 +22,7 @@ LOOK: dict[str, object] = {
     "SITE_HEADER": "Ollama gateway",
     "SITE_SYMBOL": "key",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("gateway/favicon.svg")}],
+    "SITE_URL": lambda _request: reverse("home"),
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("gateway/admin.css")],

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
 from gateway import __version__
+from gateway.rest import base_url
 from proxy.health import pulse
 from proxy.open import OpenView
 
@@ -41,7 +42,7 @@ class HomeView(OpenView):
             "version": __version__,
             "upstream_version": await pulse.feel(),
             "model": settings.OLLAMA_MODEL,
-            "base": request.build_absolute_uri("/").rstrip("/"),
+            "base": base_url(request),
         }
         response = page("home.html", context)
         response["Cache-Control"] = "no-store"

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import get_script_prefix
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -134,6 +135,11 @@ def refusal_of(error: BaseException) -> Refusal:
             return Refusal(400, "The request is malformed.")
     log_failure(error)
     return Refusal(500, "The gateway failed to handle this request. Its log says more under this request's id.")
+
+
+def base_url(request: HttpRequest) -> str:
+    """Returns the address that the client uses for the gateway, with the path prefix of a proxy."""
+    return request.build_absolute_uri(get_script_prefix()).rstrip("/")
 
 
 def sentence(detail: Any) -> str:

@@ -93,8 +93,7 @@ def run(*, host: str, port: int, reload: bool) -> None:
         server_header=False,
         log_level="error",  # a warning for each malformed request would let strangers fill the log
         log_config=None,
-        proxy_headers=bool(env.TRUSTED_PROXIES),
-        forwarded_allow_ips=env.TRUSTED_PROXIES,
+        proxy_headers=False,  # the application reads them itself (gateway/proxies.py)
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(env.SHUTDOWN_GRACE) + LAST_WORDS,
         reload=reload,

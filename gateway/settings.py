@@ -122,6 +122,10 @@ USE_TZ = True
 FORMAT_MODULE_PATH = ["gateway.formats"]
 
 STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "gateway.staticfiles.PrefixedStaticFiles"},
+}
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
@@ -129,6 +133,7 @@ SERVESTATIC_AUTOREFRESH = False
 UNFOLD = LOOK
 
 # TLS ends at the proxy in front.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{ENV.BASE_PATH}/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENV.tls
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.tls else 0
 # Logging into the admin works through a TLS proxy that isn't among TRUSTED_PROXIES, too.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path
@@ -9,11 +11,22 @@ from django.views.generic import RedirectView
 
 from gateway.pages import DocsView, HomeView
 
+
+class FaviconView(RedirectView):
+    """Sends browsers that guess to the icon."""
+
+    permanent = True
+
+    def get_redirect_url(self, *_args: Any, **_named: Any) -> str:
+        """Returns the icon's address."""
+        return static("gateway/favicon.svg")
+
+
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
     path("docs", DocsView.as_view(), name="docs"),
     path("api/docs", DocsView.as_view()),
-    path("favicon.ico", RedirectView.as_view(url=static("gateway/favicon.svg"), permanent=True)),
+    path("favicon.ico", FaviconView.as_view()),
     path("admin/", admin.site.urls),
     path("", include("proxy.urls")),
     path("", include("apikeys.urls")),

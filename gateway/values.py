@@ -40,6 +40,24 @@ def ollama_url(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rstrip(':')}{path}"
 
 
+# What the gateway's own paths begin with: under such a prefix nobody could tell whether a proxy has taken it off.
+OWN_SEGMENTS = frozenset({"admin", "api", "docs", "favicon.ico", "health", "k", "metrics", "shim.py", "static", "v1"})
+SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
+LONGEST_PREFIX = 200
+
+
+def path_prefix(value: str) -> str:
+    """Reduces a path prefix to one leading slash and none at its end; "" for none."""
+    segments = value.removeprefix("/").removesuffix("/").split("/")
+    if segments == [""]:
+        return ""
+    if len(value) > LONGEST_PREFIX or not all(SEGMENT.fullmatch(segment) for segment in segments):
+        raise ValueError("a path such as /ollama, of letters, digits, dots, hyphens and underscores")
+    if segments[0].lower() in OWN_SEGMENTS:
+        raise ValueError("a path such as /ollama that does not begin as the gateway's own paths do (/api, /v1, /admin)")
+    return "/" + "/".join(segments)
+
+
 def bearer_token(value: str) -> str:
     """Insists on what can stand in a header."""
     token = value.strip()
@@ -167,6 +185,7 @@ BearerToken = Annotated[str, AfterValidator(bearer_token)]
 ListenAddress = Annotated[str, AfterValidator(listen_address)]
 DatabaseURL = Annotated[str, AfterValidator(database_url)]
 RedisURL = Annotated[str, AfterValidator(redis_url)]
+PathPrefix = Annotated[str, AfterValidator(path_prefix)]
 CertificateFile = Annotated[Path, AfterValidator(certificates)]
 Networks = Annotated[CommaList, AfterValidator(networks)]
 HostNames = Annotated[CommaList, AfterValidator(host_names)]

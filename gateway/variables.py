@@ -19,6 +19,7 @@ from gateway.values import (
     Networks,
     OllamaURL,
     Origins,
+    PathPrefix,
     RedisURL,
     Seconds,
     WebhookURL,
@@ -75,6 +76,11 @@ class Variables(BaseSettings):
     # Where it listens
     HOST: ListenAddress = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all")
     PORT: int = Field(default=8100, ge=0, le=65535, description="Port to listen on; 0 for any free one")
+    BASE_PATH: PathPrefix = Field(
+        default="",
+        validation_alias=AliasChoices("BASE_PATH", "SCRIPT_NAME"),
+        description="Path prefix under which a proxy serves the gateway, such as /ollama; SCRIPT_NAME is read too",
+    )
     APP_ENV: Literal["development", "production"] = Field(
         default="development",
         validation_alias=AliasChoices("APP_ENV", "NODE_ENV"),

@@ -8,6 +8,7 @@ import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 
 from gateway import __version__
@@ -17,12 +18,13 @@ from proxy.openapi.schemas import answers
 from proxy.schema import document
 
 NAME = "Ollama gateway"
+DOCS = {"html": "/docs", "openapi": "/api/schema"}
 EXAMPLE = {
     "name": NAME,
     "version": __version__,
     "default_model": "mistral",
     "endpoints": [{"method": "POST", "path": "/api/v1/generate", "summary": "Complete a prompt", "key": True}],
-    "docs": {"html": "/docs", "openapi": "/api/schema"},
+    "docs": DOCS,
 }
 
 
@@ -52,5 +54,11 @@ class InfoView(OpenView):
     async def get(self, _request: HttpRequest) -> HttpResponse:
         """Answers name, version, default model, endpoints and where the docs are."""
         listed = await sync_to_async(endpoints, thread_sensitive=False)()
-        said = {**EXAMPLE, "default_model": settings.OLLAMA_MODEL, "endpoints": listed}
+        prefix = get_script_prefix().rstrip("/")
+        said = {
+            **EXAMPLE,
+            "default_model": settings.OLLAMA_MODEL,
+            "endpoints": [{**one, "path": prefix + one["path"]} for one in listed],
+            "docs": {name: prefix + path for name, path in DOCS.items()},
+        }
         return HttpResponse(orjson.dumps(said), content_type="application/json")

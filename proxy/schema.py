@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
+from django.urls import get_script_prefix
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 
+from gateway.rest import base_url
 from proxy.open import OpenView
 from proxy.openapi.generator import GatewaySchema
 from proxy.openapi.operations import ADDRESS, GROUPS
@@ -41,5 +43,8 @@ class SchemaView(OpenView):
     async def get(self, request: HttpRequest) -> HttpResponse:
         """Answers the schema, with the address that the caller used in its examples."""
         content = await sync_to_async(written, thread_sensitive=False)()
-        base = request.build_absolute_uri("/").rstrip("/")
-        return HttpResponse(content.replace(ADDRESS.encode(), base.encode()), content_type="application/json")
+        content = content.replace(ADDRESS.encode(), base_url(request).encode())
+        if prefix := get_script_prefix().rstrip("/"):
+            # Relative: the scheme that the browser uses may be known to a proxy alone.
+            content = content[:-1] + b"," + orjson.dumps({"servers": [{"url": prefix}]})[1:]
+        return HttpResponse(content, content_type="application/json")

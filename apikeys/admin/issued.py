@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 
 from apikeys.description import sentence
 from apikeys.snippets import snippets
+from gateway.rest import base_url
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -24,7 +25,7 @@ def issued(pages: KeyModelAdmin, request: HttpRequest, key: Key, title: str) -> 
         "opts": pages.opts,
         "key": key,
         "may": sentence(key),
-        "snippets": snippets(key, request.build_absolute_uri("/")),
+        "snippets": snippets(key, base_url(request)),
         "media": pages.media,
     }
     response = TemplateResponse(request, "admin/apikeys/key/issued.html", context)

@@ -101,6 +101,7 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("OLLAMA_CA", "/nowhere.pem", "a PEM file that holds certificates"),
         ("OLLAMA_CA", __file__, "a PEM file that holds certificates"),
         ("OLLAMA_MODEL", "  ", "some text"),
+        ("UPSTREAM_KEEPALIVE", "sometimes", "on or off"),
         ("ENGINE", "yes", "auto, on or off"),
         ("UPSTREAM_CONNECT_TIMEOUT", "soon", "a number"),
         ("UPSTREAM_CONNECT_TIMEOUT", "0", "more than 0"),
@@ -127,6 +128,8 @@ def test_an_ollama_url_is_reduced_to_its_base(given: str, base: str) -> None:
         ("TRUSTED_PROXIES", "proxy.example.org", "addresses or networks"),
         ("MODEL_ALIASES", "gpt-4o", "pairs"),
         ("ALLOW_CLOUD", "some", "true or false"),
+        ("KEEP_ATTRIBUTION", "some", "true or false"),
+        ("CONTEXT_WINDOW", "large", "rules"),
         ("MAX_NUM_CTX", "0", "at least 1"),
         ("MAX_KEEP_ALIVE", "-1", "at least 0"),
         ("MAX_OUTPUT_TOKENS", "many", "a whole number"),
@@ -178,6 +181,16 @@ def test_a_wrong_mode_names_both_variables(name: str) -> None:
         del os.environ[name]
 
 
+@pytest.mark.parametrize("name", ["BASE_PATH", "SCRIPT_NAME"])
+def test_a_wrong_prefix_names_both_variables(name: str) -> None:
+    os.environ[name] = "/api"
+    try:
+        with pytest.raises(SettingError, match=r"^BASE_PATH \(or SCRIPT_NAME\)='/api' .* a path such as /ollama"):
+            read()
+    finally:
+        del os.environ[name]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -213,6 +226,7 @@ def test_a_database_is_a_file_or_postgresql(value: str) -> None:
         ("TRUSTED_PROXIES", "10.0.0.5, fd00::/8", ["10.0.0.5", "fd00::/8"]),
         ("MODEL_ALIASES", "gpt-4o=mistral, gpt-5=qwen:7b", ["gpt-4o=mistral", "gpt-5=qwen:7b"]),
         ("CLIENT_OPTIONS", "num_ctx, num_gpu", ["num_ctx", "num_gpu"]),
+        ("BASE_PATH", "ollama/", "/ollama"),
         ("TLS", "off", False),
         ("DEBUG", "1", True),
         ("SHUTDOWN_GRACE", "0.5", 0.5),
@@ -231,7 +245,7 @@ def test_an_authority_is_a_file_of_certificates() -> None:
 
 def test_every_typed_setting_has_a_wrong_value_above() -> None:
     (mark,) = (m for m in test_a_wrong_value_is_told_in_one_line.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined] # pytest puts it there
-    tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "DATABASE_URL", "REDIS_URL"}
+    tried = {case[0] for case in mark.args[1]} | {"APP_ENV", "BASE_PATH", "DATABASE_URL", "REDIS_URL"}
     secrets = {"OLLAMA_API_KEY", "SECRET_KEY", "KEY_PEPPER", "KEY_PEPPER_FALLBACKS"}
     anything_goes = {*secrets, "ENGINE_CACHE", "JOURNAL_DIR", "CLIENT_OPTIONS", "ALERT_SECRET", "ALERT_WEBHOOK"}
     assert set(Env.model_fields) - anything_goes == tried

@@ -86,7 +86,7 @@ async def test_a_served_request_hops_nowhere(
     [
         ("/api/v1/generate", {"prompt": "a"}, "POST", 401),
         ("/api/v1/nothing", {}, "POST", 404),
-        ("//api/v1/generate", {}, "POST", 404),
+        ("///api/v1/generate", {}, "POST", 404),
         ("/nothing", {}, "GET", 404),
         ("/api/v1/generate", {}, "DELETE", 405),
     ],

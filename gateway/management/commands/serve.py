@@ -115,10 +115,12 @@ class Command(BaseCommand):
     def greet(self, where: Listening, ollama: str) -> None:
         """Says where everything is."""
         self.stdout.write(f"Ollama gateway {gateway.__version__} ({settings.ENV.APP_ENV})")
+        base = settings.ENV.BASE_PATH
         for name, value in (
             ("API", where.url),
-            ("docs", f"{where.url}/docs"),
-            ("admin", f"{where.url}/admin/"),
+            *([("prefix", f"{base}, for all of these too (BASE_PATH)")] if base else []),
+            ("docs", f"{where.url}{base}/docs"),
+            ("admin", f"{where.url}{base}/admin/"),
             ("Ollama", ollama),
         ):
             self.stdout.write(f"  {name:<7}{value}")
