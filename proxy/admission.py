@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.caps import set_cap
@@ -127,7 +127,11 @@ class Admission:
     def note_extended(self) -> None:
         """Writes down what is reserved now: if this process dies, no more is charged."""
         if self.reservation is not None:
-            self.journal.extend(self.call_id, self.reservation.tokens)
+            self.journal.update(self.call_id, reserved=self.reservation.tokens)
+
+    def note_waiting(self, *, waits: bool) -> None:
+        """Writes down that the call waits for its turn, or does so no more: until then nothing is written for it."""
+        self.journal.update(self.call_id, waits=waits, asked=time())
 
     def unheard(self, call: Call) -> int:
         """Returns about how many tokens Ollama has written of an answer in one piece that it did not count.

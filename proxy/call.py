@@ -154,6 +154,11 @@ class Call:
         self.deadline = deadline
         self.timeout = timeout
 
+    def note_waiting(self, *, waits: bool) -> None:
+        """Notes that the call waits for its turn, or does so no more."""
+        if self.admission is not None:
+            self.admission.note_waiting(waits=waits)
+
     def wait_no_more(self) -> None:
         """Stops the clock: what the call does now is bounded elsewhere."""
         self.deadline = NEVER

@@ -80,7 +80,9 @@ class SharedTurns:
         began = monotonic()
         turn = None if self._order.locked() else await self.attempt(call)
         if turn is None:
+            call.note_waiting(waits=True)
             turn = await self.wait(call)
+            call.note_waiting(waits=False)
         call.holds.append(turn)
         call.outcome.wait = monotonic() - began
 

@@ -26,7 +26,9 @@ class Turns:
         """Waits for a turn, which ends with the call; a call that waits too long is cut (Full)."""
         if self.running >= self.most:
             began = monotonic()
+            call.note_waiting(waits=True)
             await self.wait(call)
+            call.note_waiting(waits=False)
             call.outcome.wait = monotonic() - began
         self.running += 1
         call.holds.append(Turn(self))

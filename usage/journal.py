@@ -94,14 +94,14 @@ class Journal:
             return False
         return self._append(line)
 
-    def extend(self, call: str, reserved: int) -> None:
-        """Writes that an open call has reserved more: so many tokens in all.
+    def update(self, call: str, **said: Any) -> None:
+        """Writes what has changed of an open call's line.
 
         While the journal is full this is kept in memory alone; the next segment begins with it.
         """
         line = self.open_calls.get(call)
         if line is not None:
-            line = self.open_calls[call] = {**line, "reserved": reserved}
+            line = self.open_calls[call] = {**line, **said}
             if not self.is_full() and len(self._backlog) <= MAX_BACKLOG:
                 self._append({**line, "again": True})
 

@@ -76,13 +76,14 @@ class Admitted(NamedTuple):
     call: str
     lost: Record
     rate: float  # tokens of output a second
+    since: float  # when Ollama was asked, in epoch seconds
 
     def lost_at(self, moment: float) -> Record:
         """Returns the record that it leaves where its process was last alive at a moment (epoch seconds).
 
         More than its model writes in that time can't have been written, and no more than was reserved.
         """
-        possible = int(self.rate * max(0.0, moment - self.lost.at))
+        possible = int(self.rate * max(0.0, moment - self.since))
         return self.lost._replace(completion_tokens=min(self.lost.completion_tokens, possible))
 
 
@@ -114,9 +115,13 @@ def admitted(said: dict[str, Any]) -> Admitted:
     # A call that no limit applies to has reserved nothing, and may write what its cap allows.
     rest = MOST if reserved is None else max(0, reserved - estimate)
     most = rest if cap is None else min(rest, cap)
+    if said.get("waits") is True:
+        most = 0  # for its turn: Ollama was not asked
     lost = {**said, **LOST_FIELDS, "prompt_tokens": estimate, "completion_tokens": most}
     rate = seconds(said.get("rate"))
-    return Admitted(text(said.get("call"), ID), record(lost), UNKNOWN_RATE if rate is None else rate)
+    found = record(lost)
+    since = max(found.at, min(seconds(said.get("asked")) or 0.0, LATEST))
+    return Admitted(found.call, found, UNKNOWN_RATE if rate is None else rate, since)
 
 
 def only_admits(line: bytes) -> bool:

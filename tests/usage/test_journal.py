@@ -154,21 +154,21 @@ def test_a_file_size_limit_is_survived(tmp_path: Path) -> None:
 
 def test_what_an_open_call_reserves_later_is_written_too(journal: Journal) -> None:
     journal.append(admitted("a"))
-    journal.extend("a", 300)
-    journal.extend("unknown", 300)
+    journal.update("a", reserved=300)
+    journal.update("unknown", reserved=300)
     extended = {**admitted("a"), "reserved": 300, "again": True}
     assert lines(journal) == [admitted("a"), extended]
     journal.rotate()
     assert lines(journal) == [extended]
     journal.append(ended("a"))
-    journal.extend("a", 400)
+    journal.update("a", reserved=400)
     assert lines(journal) == [extended, ended("a")]
 
 
 def test_while_the_journal_is_full_what_is_reserved_is_remembered(journal: Journal) -> None:
     journal.append(admitted("a"))
     journal.is_full = lambda: True
-    journal.extend("a", 300)
+    journal.update("a", reserved=300)
     assert lines(journal) == [admitted("a")]
     assert journal.append(ended("a")), "a call that runs has its last line"
     assert journal.dropped == 0

@@ -14,8 +14,9 @@ import pytest
 
 from benchmarks.stub_client import StubProcess
 from proxy.speed import DEFAULT_RATE
-from tests.harness import GatewayServer
+from tests.harness import GatewayServer, wait_until
 from tests.proxy.wire import Client
+from tests.usage.house import House
 from tests.usage.load import CLIENTS, Clients, assert_recorded
 
 TIMES = [3, pytest.param(20, marks=pytest.mark.long)]
@@ -104,3 +105,25 @@ def test_a_kill_charges_a_stream_no_more_than_it_had_reserved(
     total = httpx.get(f"{server.url}/api/v1/usage", headers=server.headers, timeout=30).json()["total"]
     assert total["lost"] == 1
     assert 10 < total["completion_tokens"] <= 40
+
+
+def test_a_kill_charges_calls_that_wait_for_their_turn_their_prompts_alone(
+    stub: StubProcess, make_gateway: Callable[..., GatewayServer]
+) -> None:
+    server = make_gateway(DEFAULT_TOKENS_TOTAL=1_000_000, MAX_IN_FLIGHT=1)
+    waiting = House.of(server)
+    with ExitStack() as stack:
+        for text in ("[[chunks=2 interval_ms=800]]", "[[hang=1]]", "[[hang=1]]", "[[hang=1]]"):
+            body = {"model": "stub", "prompt": f"a b c {text}", "stream": "hang" not in text}
+            stack.enter_context(Client(server)).ask("/api/generate", body)
+        wait_until(lambda: waiting.metric("waiting") == 3, 10, server.log)
+        wait_until(lambda: waiting.metric("waiting") == 2, 10, server.log)
+        stub.wait_for(lambda stub: sum(b"hang=1" in request.body for request in stub.requests()) == 1)
+        time.sleep(0.5)
+        kill(server)
+    server.start()
+    records = sorted(waiting.account().records, key=lambda record: record["completion_tokens"])
+    assert [record["ended"] for record in records if record["ended"] == "lost"] == ["lost"] * 3
+    lost = [record["completion_tokens"] for record in records if record["ended"] == "lost"]
+    assert lost[:2] == [0, 0], "they waited"
+    assert 5 <= lost[2] <= 60

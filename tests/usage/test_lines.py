@@ -103,6 +103,9 @@ def lost_after(lived: float, **said: Any) -> int:
         (2.0, {"reserved": None, "rate": 30.0, "cap": None}, 60),
         (2.0, {"reserved": None, "rate": 30.0, "cap": 0}, 0),
         (-5.0, {"reserved": 900_010, "rate": 30.0, "cap": None}, 0),
+        (9.0, {"reserved": 900_010, "rate": 30.0, "waits": True, "asked": NOON}, 0),
+        (9.0, {"reserved": 900_010, "rate": 30.0, "waits": False, "asked": NOON + 7}, 60),
+        (9.0, {"reserved": 900_010, "rate": 30.0, "waits": False, "asked": "soon"}, 270),
         (2.0, {"reserved": 900_010}, 40),  # of a server that wrote no rates
         (9e9, {"reserved": 900_010}, 900_000),
         (2.0, {"reserved": 110, "rate": -1, "cap": -1}, 0),
