@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from apikeys import lists
+from apikeys.entries import window_rules
 from apikeys.models import Allowance, Key
 from apikeys.principal import INFERENCE
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 
     from apikeys.principal import Principal
+    from gateway.context_window import WindowRule
 
 # Permissions of users of the admin.
 GRANT_SCOPES = "apikeys.grant_scopes"
@@ -38,6 +40,7 @@ class Authority:
     routes: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     body_limit: int | None = None  # bytes
+    windows: tuple[WindowRule, ...] = ()  # which bind its requests; others take the scope `manage`
     expires_at: float | None = None  # epoch seconds
     limits: Mapping[str, int] = field(default_factory=dict)
     raises_limits: bool = True  # whether a stored key's limits may be raised, up to `limits`
@@ -52,7 +55,7 @@ class Authority:
     @property
     def may_limit_others(self) -> bool:
         """Tells whether limits of owners and teams may be set: they could loosen what bounds whoever sets them."""
-        rules = (self.models, self.routes, self.addresses, self.limits, self.body_limit, self.expires_at)
+        rules = (self.models, self.routes, self.addresses, self.limits, self.body_limit, self.windows, self.expires_at)
         return not any(rules) and self.owners is None and self.teams is None
 
 
@@ -68,6 +71,7 @@ def of_principal(principal: Principal, limits: Mapping[str, int]) -> Authority:
         routes=principal.routes,
         addresses=principal.addresses,
         body_limit=principal.body_limit,
+        windows=principal.windows,
         expires_at=principal.expires_at,
         limits=limits,
         owners=None if principal.owner_id is None else frozenset({principal.owner_id}),
@@ -111,6 +115,7 @@ def excesses(authority: Authority, key: Key, limits: Mapping[str, int]) -> Itera
             yield f"{name} beyond {', '.join(own)}"
     if authority.body_limit is not None and (key.body_limit is None or key.body_limit > authority.body_limit):
         yield f"a body_limit above {authority.body_limit}"
+    yield from wider_windows(authority, key)
     if authority.expires_at is not None and (key.expires is None or key.expires.timestamp() > authority.expires_at):
         yield "an end after its own"
     yield from above(authority.limits, limits)
@@ -118,6 +123,29 @@ def excesses(authority: Authority, key: Key, limits: Mapping[str, int]) -> Itera
         yield f"another team than {' or '.join(sorted(authority.teams)) or 'none'}"
     if authority.owners is not None and key.owner_id not in authority.owners:
         yield "another owner"
+
+
+def wider_windows(authority: Authority, key: Key) -> Iterator[str]:
+    """Yields what a key's context windows have beyond an authority's: larger windows take everybody's memory.
+
+    Whoever has rules gives each of them or a smaller one, and others that are smaller than all; whoever has none, and
+    may not change the box, gives none.
+    """
+    own, given = authority.windows, window_rules(key.context_window)
+    if own:
+        kept = {rule.pattern for rule in own} <= {rule.pattern for rule in given}
+        if not kept or not all(within(own, rule) for rule in given):
+            yield f"context windows beyond {','.join(map(str, own))}"
+    elif given and "manage" not in authority.scopes:
+        yield "context windows, which take the scope manage"
+
+
+def within(own: tuple[WindowRule, ...], given: WindowRule) -> bool:
+    """Tells whether a rule for context windows gives no more than others, for no other models."""
+    same = [rule for rule in own if rule.pattern == given.pattern]
+    return all(rule.covers(given) for rule in same or own) and any(
+        model_covers(rule.pattern, given.pattern) for rule in own
+    )
 
 
 def change_excesses(

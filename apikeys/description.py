@@ -27,6 +27,7 @@ def described(key: Key, limits: dict[str, int] | None = None) -> dict[str, Any]:
         "routes": list(parts(key.routes)),
         "addresses": list(parts(key.addresses)),
         "body_limit": key.body_limit,
+        "context_window": list(parts(key.context_window)),
         "limits": key.limits if limits is None else limits,
         "enabled": key.enabled,
         "expires": iso(key.expires),
@@ -51,8 +52,9 @@ def sentence(key: Key) -> str:
     where = f"through {listed(parts(key.routes))} alone" if key.routes else ""
     whence = f"from {listed(parts(key.addresses))} alone" if key.addresses else "from anywhere"
     size = f"in bodies of up to {key.body_limit:,} bytes" if key.body_limit else ""
+    windows = f"with context windows {listed(parts(key.context_window))}" if key.context_window else ""
     until = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else ""
-    return f"May {', '.join(filter(None, (listed(deeds), where, whence, size, until)))}."
+    return f"May {', '.join(filter(None, (listed(deeds), where, whence, size, windows, until)))}."
 
 
 def listed(words: Sequence[str]) -> str:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from apikeys import lists
 from apikeys.keyring import Entry, Old
 from apikeys.principal import Principal
+from gateway import context_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apikeys.models import KeyQuerySet
+    from gateway.context_window import WindowRule
 
 # In the order of Principal's fields where they are the same.
 COLUMNS = (
@@ -31,6 +33,7 @@ COLUMNS = (
     "old_digest",
     "old_until",
     "legacy",
+    "context_window",
 )
 
 
@@ -40,10 +43,18 @@ def entries(keys: KeyQuerySet) -> Iterator[Entry]:
         yield entry(*row)
 
 
+def window_rules(text: str) -> tuple[WindowRule, ...]:
+    """Returns a key's rules for context windows; what can't be read, as of a later version, is none."""
+    try:
+        return context_window.parse(text)
+    except ValueError:
+        return ()
+
+
 def entry(*row: Any) -> Entry:
     """Returns the ring's entry of a row with these COLUMNS."""
     key_id, label, expires, scopes, models, routes, addresses, body_limit, owner_id, team, secret_number = row[:11]
-    digest, old_digest, old_until, legacy = row[11:]
+    digest, old_digest, old_until, legacy, windows = row[11:]
     principal = Principal(
         key_id,
         label,
@@ -56,6 +67,7 @@ def entry(*row: Any) -> Entry:
         owner_id,
         team,
         secret_number,
+        window_rules(windows),
     )
     old = None
     if old_digest and old_until is not None:

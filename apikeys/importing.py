@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from apikeys.predecessor import OldKey
 
 LIMITS = tuple(Allowance.Dimension.values)
-LISTS = ("scopes", "models", "routes", "addresses")
+LISTS = ("scopes", "models", "routes", "addresses", "context_window")
 # All that `listapikeys --json` writes; `key`, the secret of a key of the predecessor; and limits without `limits`.
 FIELDS = (
     "id",

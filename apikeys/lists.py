@@ -8,6 +8,8 @@ from functools import lru_cache
 
 from django.core.exceptions import ValidationError
 
+from gateway import context_window
+
 # What a key may be good for.
 SCOPES = {
     "inference": "ask models and list them",
@@ -132,6 +134,14 @@ def storable(value: object) -> bool:
     if isinstance(value, dict):
         return all(storable(name) and storable(part) for name, part in value.items())
     return True
+
+
+def window_rules(text: str) -> None:
+    """Refuses what is not a rule for context windows."""
+    try:
+        context_window.parse(text)
+    except ValueError as error:
+        raise ValidationError(f"Invalid context window: write {error}.") from None
 
 
 def not_too_many(text: str) -> None:

@@ -54,6 +54,11 @@ class WindowRule:
             return self.default
         return asked if self.most is None else min(asked, self.most)
 
+    def covers(self, other: WindowRule) -> bool:
+        """Tells whether another rule gives no larger window than this one."""
+        mine, theirs = self.ceiling, other.ceiling
+        return mine is None or (theirs is not None and theirs <= mine)
+
     @property
     def ceiling(self) -> int | None:
         """The most that a request can get, None for any."""

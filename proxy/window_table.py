@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from proxy.context_window import Windows
+from proxy.context_window import OPTION, Windows
 from proxy.dialects.base import object_of
 from proxy.exceptions import UpstreamError
 from proxy.metadata import Question
@@ -178,7 +178,12 @@ def context_field(info: dict[str, Any]) -> str:
 def parameter_in(parameters: object) -> int | None:
     """Returns the `num_ctx` among a Modelfile's parameters, one a line."""
     for line in parameters.splitlines() if isinstance(parameters, str) else ():
-        words = line.split()
-        if len(words) == 2 and words[0] == "num_ctx" and words[1].isdecimal():  # noqa: PLR2004 -- a name and a value
-            return int(words[1]) or None
+        if is_window(line):
+            return int(line.split()[1]) or None
     return None
+
+
+def is_window(line: str) -> bool:
+    """Tells whether a line of a Modelfile's parameters sets `num_ctx`."""
+    words = line.split()
+    return len(words) == 2 and words[0] == OPTION and words[1].isdecimal()  # noqa: PLR2004 -- a name and a value

@@ -28,7 +28,7 @@ else:
 
 LIMITS = tuple(Allowance.Dimension.values)
 SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in SCOPES.items()]
-ONE_LINE = ("models", "routes", "addresses")
+ONE_LINE = ("models", "routes", "addresses", "context_window")
 
 
 def amount(dimension: Allowance.Dimension, help_text: str = "") -> forms.IntegerField:
@@ -88,6 +88,7 @@ class KeyForm(LimitFields, KeyModelForm):
             "routes",
             "addresses",
             "body_limit",
+            "context_window",
             "expires",
         )
 

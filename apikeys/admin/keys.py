@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 WHO = ("label", ("owner", "team"), "note")
-MAY = ("scopes", "models", "routes", "addresses", "body_limit", "expires")
+MAY = ("scopes", "models", "routes", "addresses", "body_limit", "context_window", "expires")
 SEEN = ("state_badge", "may", "key_id", ("created", "created_by"), "last_used_ago")
 
 

@@ -70,6 +70,7 @@ class KeyFields(Strict):
     routes = Words(required=False, help_text="Dialects (gateway, ollama, openai, anthropic) or paths.")
     addresses = Words(required=False, help_text="Addresses or networks.")
     body_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1, help_text="Bytes.")
+    context_window = Words(required=False, help_text="Rules, as *=8192, qwen3:*=16384..32768, llama3=32768!.")
     expires = serializers.DateTimeField(required=False, allow_null=True)
     limits = LimitFields(required=False)
 
@@ -114,6 +115,7 @@ class KeyShown(serializers.Serializer[Any]):
     routes = serializers.ListField(child=serializers.CharField())
     addresses = serializers.ListField(child=serializers.CharField())
     body_limit = serializers.IntegerField(allow_null=True)
+    context_window = serializers.ListField(child=serializers.CharField())
     limits = LimitFields()
     enabled = serializers.BooleanField()
     expires = serializers.DateTimeField(allow_null=True)

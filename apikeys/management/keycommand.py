@@ -27,6 +27,7 @@ TEXTS = {
     "scopes": ("LIST", f"what it is good for: {','.join(SCOPES)} (inference)"),
     "models": ("LIST", "the models that it may use, as mistral,llama3*,me/* (all)"),
     "routes": ("LIST", f"the dialects ({','.join(DIALECTS)}) or paths that it may use (all)"),
+    "context_window": ("RULES", "context windows by model, as *=8192,qwen3:*=16384..32768 (as in the settings)"),
     "addresses": ("LIST", "the addresses and networks that it works from (all)"),
 }
 LIMITS = tuple(Allowance.Dimension.values)
@@ -71,7 +72,7 @@ def add_fields(parser: ArgumentParser) -> None:
     """Adds an option for each field of a key."""
     parser.add_argument("--owner", metavar="USER", help="the user name of the person who answers for it")
     for name, (metavar, text) in TEXTS.items():
-        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=text)
     parser.add_argument("--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, a date as 2030-12-31 (UTC), or never")
     parser.add_argument("--body-limit", type=int, metavar="BYTES", help="the largest request body; 0 for the usual one")
     for name in LIMITS:

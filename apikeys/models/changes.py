@@ -26,6 +26,7 @@ EDITABLE = (
     "routes",
     "addresses",
     "body_limit",
+    "context_window",
     "enabled",
     "expires",
 )

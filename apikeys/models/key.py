@@ -114,6 +114,14 @@ class Key(db.Model):
         validators=[MinValueValidator(1)],
         help_text="The largest request body, in bytes, below the one for all. Empty: that one.",
     )
+    context_window = db.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        validators=[lists.window_rules],
+        help_text="Context windows by model, for example *=8192 or qwen3:*=16384..32768 (the default and the most) or "
+        "llama3=32768! (forced). Empty: as in the settings.",
+    )
     enabled = db.BooleanField(default=True, help_text="A disabled key is refused until it is enabled again.")
     expires = db.DateTimeField(null=True, blank=True, help_text="Refused from this moment on (UTC). Empty: never.")
     digest = db.CharField(max_length=64, editable=False)
@@ -210,7 +218,7 @@ class Key(db.Model):
 
     def clean(self) -> None:
         """Writes lists as they are stored; refuses a new key that has already expired."""
-        for name in ("scopes", "models", "routes", "addresses"):
+        for name in ("scopes", "models", "routes", "addresses", "context_window"):
             setattr(self, name, lists.joined(getattr(self, name)))
         self.team = self.team.strip()
         problem = lists.team_problem(self.team)

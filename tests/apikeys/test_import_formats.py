@@ -77,6 +77,7 @@ def test_an_export_read_into_an_empty_database_is_exported_alike(tmp_path: Path)
         routes="ollama,/v1/*",
         addresses="192.0.2.7,2001:db8::/32",
         body_limit=1000,
+        context_window="*=8192..16384,llama3=4096!",
         expires=now + timedelta(days=3),
         limits=dict.fromkeys(LIMITS, 7),
     )

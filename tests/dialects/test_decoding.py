@@ -141,7 +141,7 @@ def test_a_compressed_request_is_served_as_a_plain_one(house: House, coding: str
         assert house.line(answer)["received_bytes"] == len(encoded)
     for request in house.reached():
         assert request.header("Content-Encoding") is None
-        assert request.json()["model"].startswith("stub")
+        assert not request.body or request.json()["model"].startswith("stub")
 
 
 @each_coding
@@ -169,7 +169,7 @@ def test_a_damaged_body_is_refused_in_its_dialect(house: House, path: str, codin
 
 def padded(size: int) -> bytes:
     """A body of exactly so many bytes that does not compress well."""
-    frame = json.dumps({"prompt": ""}).encode()
+    frame = json.dumps({"model": "stub-num1000000-trained1000000", "prompt": ""}).encode()
     text = random.Random(1).randbytes(size).hex()  # noqa: S311 -- the same each time
     return frame[:-2] + text[: size - len(frame)].encode() + frame[-2:]
 

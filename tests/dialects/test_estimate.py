@@ -182,7 +182,8 @@ def test_a_file_fits_a_budget_that_its_base64_would_not(
             client.ask(path, {**body, "model": "stub"})
             assert client.answer().status == 200, path
     with Client(server) as client:
-        client.ask("/api/chat", {"model": "stub", "messages": [{"role": "user", "content": "word " * 60_000}]})
+        said = [{"role": "user", "content": "word " * 60_000}]
+        client.ask("/api/chat", {"model": "stub-num1000000-trained1000000", "messages": said})
         assert client.answer().status == 429
     text = messages({"type": "tool_use", "id": "1", "name": "write", "input": {"data": TEXT}})
     assert house.ask("/v1/messages/count_tokens", text).json()["input_tokens"] >= len(TEXT) // 4

@@ -96,5 +96,5 @@ def test_a_cap_beyond_all_bounds_is_no_cap(house: House, number: float) -> None:
 
 def test_brackets_within_a_prompt_are_text(house: House) -> None:
     text = json.dumps([{"a": [1, 2]}] * 100_001, separators=(",", ":"))
-    answer = house.ask("/api/generate", {"model": "stub", "prompt": text, "stream": False})
+    answer = house.ask("/api/generate", {"model": "stub-num1000000-trained1000000", "prompt": text, "stream": False})
     assert answer.status == 200, answer

@@ -74,7 +74,7 @@ def waits_for_the_rest_of_a_whole_answer(client: Client, stub: StubProcess) -> N
 def has_sent_a_large_body_behind_its_head(client: Client, stub: StubProcess) -> None:
     """As SDKs do: the server waits for the body when all of it comes, which is where uvicorn stops to read."""
     # To a model whose window may be large enough for it.
-    body = json.dumps({"model": "stub-trained1000000", "prompt": "[[hang=1]]" + "x " * 50_000}).encode()
+    body = json.dumps({"model": "stub-num1000000-trained1000000", "prompt": "[[hang=1]]" + "x " * 50_000}).encode()
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 2**20)
     client.ask(GENERATE, b"", Content_Length=str(len(body)))
     time.sleep(0.1)
