@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 MAX_REASON = 300
 # Of a longer text only the beginning is looked at.
-MAX_READ = 1000
+MAX_READ = 500
 # A request body up to this size is searched for the words of an error; those of a larger one all count as quoted.
-MAX_SEARCHED = 256 * 1024
+MAX_SEARCHED = 64 * 1024
 HIDDEN = "…"
 QUOTES = "\"'`"
 CLIENT_LEFT = ("client_left", "The client closed the connection before the answer ended.")
@@ -105,10 +105,13 @@ def upstream_reason(text: str, names: Collection[str] = (), sent: bytes | None =
     text = hide_quoted(one_line(text[:MAX_READ]).partition("{")[0], names)
     body = sent.lower() if sent is not None and len(sent) <= MAX_SEARCHED else None
     kept: list[str] = []
+    unsent: set[str] = set()
     for word in text.split(" "):
         core = word.strip(".,;:!?()[]<>\"'`=-_*#|/\\").lower()
         known = not core or core in VOCABULARY or word.strip(".,;:()\"'`") in names or AMOUNT.fullmatch(core)
-        if known or (body is not None and core.encode() not in body):
+        if not known and body is not None and core not in unsent and core.encode() not in body:
+            unsent.add(core)
+        if known or core in unsent:
             kept.append(word)
         elif not kept or kept[-1] != HIDDEN:
             kept.append(HIDDEN)

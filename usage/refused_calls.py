@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ KEPT_OF_ALL, SECONDS_OF_ALL = 1000, 0.5
 # So many records wait for the thread at most, and so many counts.
 MOST_WAITING = 2000
 MOST_COUNTS = 20_000
+SECONDS_A_DAY = 86_400
 
 
 class Refused(NamedTuple):
@@ -71,7 +73,7 @@ class RefusedCalls:
 
     def add(self, said: Mapping[str, Any]) -> None:
         """Counts a call, and keeps what is said of it (as in the journal) unless many like it came just before."""
-        day = datetime.fromtimestamp(said["at"], UTC).date()
+        day = day_of(int(said["at"]) // SECONDS_A_DAY)
         refused = Refused(day, said["key"], said["status"], said["error"])
         with self._lock:
             if refused not in self._counts and len(self._counts) >= MOST_COUNTS:
@@ -110,6 +112,12 @@ class RefusedCalls:
             room = max(0, MOST_WAITING - len(self._records))
             self._records[:0] = [kept._asdict() for kept in batch.records[:room]]
             self.unrecorded += max(0, len(batch.records) - room)
+
+
+@lru_cache(maxsize=4)
+def day_of(number: int) -> date:
+    """Returns the day that begins so many days after the epoch (UTC)."""
+    return datetime.fromtimestamp(number * SECONDS_A_DAY, UTC).date()
 
 
 refused_calls = RefusedCalls()
