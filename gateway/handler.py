@@ -13,7 +13,7 @@ from gateway.lane import MachineLane
 from gateway.paths import decoded, remove_prefix, respellings
 from gateway.request import client_of, user_agent_of
 from gateway.requestid import request_id_of
-from gateway.rest import error_body
+from gateway.rest import KINDS, error_body
 from proxy.call import DONE, FAILED, LEFT, REFUSED, Call
 from proxy.exceptions import BodyTimeout, BodyTooLarge
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.request import Message, Receive, Scope, Send
     from proxy.lane import Lane
 
-FAULT = 500
+LOWEST_ERROR, FAULT = 400, 500
 # People's forms are small; nobody needs a key to send one, so little of it is held.
 PEOPLE_BODY_LIMIT = 256 * 2**10
 # All paths below these are Django's: the admin adds missing slashes, static files have a middleware.
@@ -126,6 +126,8 @@ class PeopleRequest:
         if message["type"] == "http.response.start":
             self.call.outcome.status = message["status"]
             self.call.outcome.ended = LEFT  # until the last part is sent
+            if message["status"] >= LOWEST_ERROR and not self.call.outcome.error:
+                self.call.outcome.error = KINDS.get(message["status"], "error")
             message["headers"] = [*message["headers"], (b"X-Request-ID", self.call.request_id.encode())]
         elif not message.get("more_body", False):
             outcome = self.call.outcome

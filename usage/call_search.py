@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from apikeys import keys
 from apikeys.models import Key
+from usage.lines import ID
 from usage.models import RefusedDay, UsageRecord
 from usage.reading import spellings
 
@@ -59,7 +60,8 @@ def has_status(text: str) -> Q | None:
 
 
 def has_id(text: str) -> Q:
-    """Returns the condition that a request, or a call, has this id."""
+    """Returns the condition that a request, or a call, has this id; of a longer one its beginning is kept."""
+    text = text.replace("\0", "")[:ID]
     if UsageRecord.objects.filter(request_id=text).exists():
         return Q(request_id=text)
     # Journals alone name calls so; no index knows them.

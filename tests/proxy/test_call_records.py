@@ -129,6 +129,18 @@ def test_the_key_api_says_whose_call_failed(server: GatewayServer) -> None:
     assert logged(server, "debug-keys")["label"] == "tests"
 
 
+def test_a_long_request_id_is_found(server: GatewayServer) -> None:
+    request_id = "debug-" + "x" * 110
+    assert ask(server, CHAT, {"messages": 1}, X_Request_ID=request_id).status == 400
+    assert request_id.startswith(call_of(server, request_id)["request_id"])
+
+
+def test_a_page_that_is_not_there_has_its_error_in_the_log(server: GatewayServer) -> None:
+    httpx.get(f"{server.url}/static/nothing.css", headers={"X-Request-ID": "debug-page"})
+    line = logged(server, "debug-page")
+    assert (line["status"], line["ended"], line["error"]) == (404, "refused", "not_found")
+
+
 def test_of_a_flood_some_are_kept_and_all_are_counted(make_gateway: Callable[..., GatewayServer]) -> None:
     server = make_gateway(DEFAULT_REQUESTS_PER_MINUTE=1)
     flood = KEPT_AT_ONCE + 40
@@ -199,7 +211,7 @@ def test_the_command_refuses_what_can_not_be(server: GatewayServer) -> None:
         done = server.manage("calls", *options, check=False)
         assert done.returncode != 0, options
         assert "Traceback" not in done.stderr
-    assert server.manage("calls", "--day", "9999-12-31").stdout.strip() == "No such call."
+    assert server.manage("calls", "--day", "9999-12-31").stdout.strip() == "No matching calls."
     assert server.manage("calls", "--since", "0001-01-01").returncode == 0
 
 

@@ -74,7 +74,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(rows, indent=2))
             return
         if not rows:
-            self.stdout.write("No such call.")
+            self.stdout.write("No matching calls.")
         else:
             self.stdout.write(as_table(COLUMNS, [brief(row) for row in rows]))
         self.say_unrecorded(options)
