@@ -72,7 +72,7 @@ class Gateway(Ours):
 
     name = "gateway"
     afterwork = 0.6  # it brings its account into the database twice a second
-    listening = re.compile(r"^ +API +(http://\S+)$", re.MULTILINE)
+    listening = re.compile(r'^(?: +|.*"message":")API +(http://[^\s"]+)(?:"}|)$', re.MULTILINE)
 
     def prepare(self) -> None:
         """Makes the database and a key."""
