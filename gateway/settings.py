@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "gateway.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "gateway.input_checks.InputCheckMiddleware",  # before the first one that asks the database
     "django.contrib.sessions.middleware.SessionMiddleware",
     "gateway.middleware.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
@@ -178,6 +179,7 @@ def named_pages(patterns: list[URLPattern]) -> list[URLPattern]:
 def named(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Makes a view act in the name of its user."""
 
+    @wraps(view)
     def acts(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with acting(f"user {request.user.get_username()}", request.META.get("REMOTE_ADDR", "")):
             return view(request, *args, **kwargs)

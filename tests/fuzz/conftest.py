@@ -1,8 +1,9 @@
-"""A gateway with a few keys, and somebody of the staff who is logged in."""
+"""A gateway with a few keys, on each database, and an administrator who is logged in."""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 
 import httpx
@@ -11,12 +12,27 @@ import pytest
 from benchmarks.stub_client import StubProcess
 from tests.fuzz.connection import Prober
 from tests.harness import ADMIN_PASSWORD, GatewayServer
+from tests.postgres import Postgres
+
+SET_PASSWORD = f"""
+from django.contrib.auth.models import User
+admin = User.objects.get(username="admin")
+admin.set_password({ADMIN_PASSWORD!r})
+admin.save()
+"""
 
 
-@pytest.fixture(scope="module")
-def server(stub: StubProcess) -> Iterator[GatewayServer]:
-    """A gateway of its own: what a fuzz writes is nobody else's."""
-    with GatewayServer(ollama_url=stub.url) as made:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, stub: StubProcess) -> Iterator[GatewayServer]:
+    """A gateway of its own: no other test sees what a fuzz writes. The databases refuse different values."""
+    settings: dict[str, str] = {}
+    if request.param == "postgresql":
+        cluster: Postgres = request.getfixturevalue("postgres")
+        settings["DATABASE_URL"] = cluster.url(f"fuzz_{secrets.token_hex(4)}")
+    with GatewayServer(ollama_url=stub.url, fresh=bool(settings), **settings) as made:
+        if settings:
+            made.manage("shell", "-c", SET_PASSWORD)
+            made.key = made.manage("createapikey", "tests", "--quiet").stdout.strip()
         for name in ("Ana", "Ben"):
             made.manage("createapikey", name, "--team", "research", "--requests-per-minute", "10")
         httpx.post(f"{made.url}/api/v1/generate", headers=made.headers, json={"prompt": "hi", "model": "stub"})
