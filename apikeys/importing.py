@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -47,6 +48,7 @@ FIELDS = (
 )
 COLUMNS = tuple(name for name in FIELDS if name != "limits")
 LABEL_LENGTH = 100
+SOFT_BREAK = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -159,7 +161,10 @@ def free_ids(made: Iterable[Key]) -> int:
 
 def check(key: Key) -> None:
     """Raises CannotImport where a field is not what it must be."""
+    note = key.note
     try:
+        # A note of a spreadsheet's cell may have soft line breaks; it is stored as it stands.
+        key.note = SOFT_BREAK.sub("\n", note)
         key.full_clean(validate_unique=False)
         for dimension, amount in (key.new_limits or {}).items():
             possible(dimension, amount)
@@ -168,6 +173,8 @@ def check(key: Key) -> None:
         named = ((name, line) for name, lines in told.items() for line in lines)
         lines = (line if name in ("", NON_FIELD_ERRORS) else f"{name}: {line}" for name, line in named)
         raise CannotImport(" ".join(lines)) from None
+    finally:
+        key.note = note
 
 
 def text(name: str, value: Any) -> str:

@@ -10,8 +10,7 @@ import unicodedata
 # (Unicode Standard Annex #9).  Joiners, variation selectors, tags and direction marks belong to scripts and emoji.
 _FORBIDDEN = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u202a-\u202e\u2066-\u2069"
 _forbidden_in_line = re.compile(f"[{_FORBIDDEN}]").search
-# Soft line breaks come with cells of spreadsheets.
-_forbidden_in_lines = re.compile(f"(?![\t\n\r\x0b\x0c\x85\u2028\u2029])[{_FORBIDDEN}]").search
+_forbidden_in_lines = re.compile(f"(?![\t\n\r])[{_FORBIDDEN}]").search
 NOT_A_TEAM_NAME = (
     "A team's name is one line of visible characters, without control characters or bidirectional overrides."
 )

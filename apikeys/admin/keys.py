@@ -176,8 +176,10 @@ class KeyAdmin(Stepping, KeyModelAdmin):
         if not change:
             obj.created_by_id = request.user.pk
             obj.give_secret()
-        if not change or form.has_changed():
+        if not change:
             super().save_model(request, obj, form, change)
+        elif not (form.has_changed() and obj.save_changes()):
+            return
         typed = {name: not change or name in form.changed_data for name in ("models", "team")}
         for line in input_warnings(obj, **typed):
             self.message_user(request, line, messages.WARNING)

@@ -147,6 +147,8 @@ def shown(value: object, name: str) -> str:
     if name == "owner_id":
         owner = get_user_model().objects.filter(pk=int(str(value))).first()
         return owner.get_username() if owner else f"user {value}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
     if isinstance(value, dict):
         return said(value) or "–"
     return PRECISE.sub(r"\1", str(value))

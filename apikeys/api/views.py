@@ -152,7 +152,7 @@ class OneKeyView(KeysView):
         checked(key)
         after = {name: amount for name, amount in {**before, **limits}.items() if amount is not None}
         within(authority, key, after, before)
-        key.save()
+        key.save_changes()
         return json({**described(key), **warned(input_warnings(key))})
 
     def revoke(self, principal: Principal) -> HttpResponse:

@@ -188,6 +188,15 @@ class Key(db.Model):
             Allowance.put("key", self.key_id, self.new_limits or {})
             self.new_limits = None
 
+    def save_changes(self) -> bool:
+        """Saves what differs from what is stored, limits included; returns False, and saves nothing, for no change."""
+        before = changes.snapshot(Key.objects.filter(pk=self.pk)).get(self.pk or 0)
+        limits = self.new_limits is not None and self._limits_to_be() != self.limits
+        if before is not None and not limits and all(getattr(self, name) == before[name] for name in changes.EDITABLE):
+            return False
+        self.save()
+        return True
+
     @property
     def limits(self) -> dict[str, int]:
         """Returns the key's limits as they are stored, by dimension."""

@@ -35,6 +35,9 @@ class Command(OneKeyCommand):
             setattr(key, name, value)
         key.new_limits = limited or None
         key.full_clean()
-        key.save()
+        changed = key.save_changes()
         warn(self, key, models="models" in given, team="team" in given)
-        self.stdout.write(f"Changed {key}: running servers obey within a second.")
+        if changed:
+            self.stdout.write(f"Changed {key}: running servers obey within a second.")
+        else:
+            self.stdout.write(f"{key} is like that already; nothing to do.")
