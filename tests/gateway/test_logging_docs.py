@@ -17,7 +17,7 @@ from tests.harness import BASE_DIR
 
 PAGE = (BASE_DIR / "docs" / "logging.md").read_text()
 # Routes have kinds, too; and nothing but errors has a word like these.
-NO_ERRORS = ("proxy/routes.py", "apikeys/whose.py", "apikeys/models/allowance.py", "usage/following.py")
+NO_ERRORS = ("proxy/routes.py", "apikeys/whose.py", "apikeys/models/allowance.py")
 CODE = re.compile(
     r"""\bkind=["']([a-z_]+)["']"""  # a refusal's
     r"""|\bkind = ["']([a-z_]+)["'](?: if .* else ["']([a-z_]+)["'])?"""
