@@ -11,7 +11,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
 from apikeys import keys
-from apikeys.credential import TwoCredentialsError, credential
+from apikeys.credential import PATH_KEY, TwoCredentialsError, credential
 from apikeys.feed import feed
 from apikeys.guesses import guesses
 from apikeys.keyring import ring
@@ -36,6 +36,10 @@ NOT_VALID = (
 )
 # Where the answer of `prepare` waits for `identify`; no header can be called so.
 PREPARED = "apikeys.found"
+CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", PATH_KEY)
+# What browsers send with a page's requests, and no page can leave out.  Node's `fetch` sends Sec-Fetch-Mode, so that
+# tells nothing.
+BROWSERS = frozenset({"HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_REFERER", "HTTP_COOKIE"})
 
 
 def look_up(text: str) -> Found | None:
@@ -52,6 +56,35 @@ def look_up(text: str) -> Found | None:
     return found
 
 
+def find(text: str, meta: Meta) -> Found | None:
+    """Returns whose key the text is, None also for a key in the path that may not stand there."""
+    found = look_up(text)
+    if found is not None and PATH_KEY in meta and not ring.is_in_path(found.principal.key_id):
+        return None
+    return found
+
+
+def keyless(meta: Meta) -> Principal | None:
+    """Returns the key as which a request without any credential acts, by its client's network; None for none.
+
+    A request that a web page may have caused has none: whoever opens a page would lend it their network.  Raises
+    KeysUnknown while the database is away for too long.
+    """
+    if any(meta.get(name) for name in CREDENTIALS) or not BROWSERS.isdisjoint(meta):
+        return None
+    principal = ring.find_keyless(meta.get("REMOTE_ADDR", ""), time.time())
+    if principal is not None:
+        refuse_in_outage()
+    return principal
+
+
+def refuse_in_outage() -> None:
+    """Raises KeysUnknown where the database has been away for so long that a key may have been revoked long ago."""
+    outage = feed.outage
+    if outage and outage > settings.OUTAGE_GRACE:
+        raise KeysUnknown
+
+
 def identify(meta: Meta) -> Principal | None:
     """Returns the principal of the key in the headers (spelled as in a request's META), None where there is no key.
 
@@ -66,15 +99,13 @@ def identify(meta: Meta) -> Principal | None:
             raise AuthenticationFailed(str(error)) from None
         if text is None:
             return None
-        found = look_up(text)
+        found = find(text, meta)
         if found is None:
             if feed.unsure and (keys.parse(text) or keys.is_legacy(text)):
                 raise KeysUnknown  # it may have been issued meanwhile, or be about to be
             guesses.count(meta.get("REMOTE_ADDR", ""))
             raise AuthenticationFailed(NOT_VALID)
-    outage = feed.outage
-    if outage and outage > settings.OUTAGE_GRACE:
-        raise KeysUnknown  # it may have been revoked long ago
+    refuse_in_outage()
     return found.principal
 
 
@@ -87,7 +118,7 @@ def known_principal(meta: Meta) -> Principal | None:
         text = credential(meta)
     except TwoCredentialsError:
         return None
-    found = look_up(text) if text is not None else None
+    found = find(text, meta) if text is not None else None
     return None if found is None else found.principal
 
 
@@ -110,7 +141,7 @@ def prepare(meta: Meta) -> Awaitable[object] | None:
         return None
     if text is None:
         return None
-    found = look_up(text)
+    found = find(text, meta)
     if found is not None:
         meta[PREPARED] = found
     elif (keys.parse(text) or keys.is_legacy(text)) and not guesses.stopped(meta.get("REMOTE_ADDR", "")):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Where META has the key that stood in a request's path; no header can be called so.
+PATH_KEY = "apikeys.path_key"
 SEPARATOR = re.compile(r"[,\s]+")
 
 
@@ -23,10 +25,10 @@ class TwoCredentialsError(ValueError):
 def credential(meta: Mapping[str, Any]) -> str | None:
     """Returns the key in the headers (named as in a request's META), or None where there is none.
 
-    It stands in `X-API-Key`, after `Authorization: Bearer`, or as the password of `Authorization: Basic`, whatever
-    the user name; other schemes are not ours and count as none.  A header sent twice arrives joined by a comma, which
-    no key contains.  Beside a key, a placeholder such as `Bearer ollama`, which many clients always send, counts as
-    none.  Raises TwoCredentialsError.
+    It stands in the path (PATH_KEY), in `X-API-Key`, after `Authorization: Bearer`, or as the password of
+    `Authorization: Basic`, whatever the user name; other schemes are not ours and count as none.  A header sent twice
+    arrives joined by a comma, which no key contains.  Beside a key, a placeholder such as `Bearer ollama`, which many
+    clients always send, counts as none.  Raises TwoCredentialsError.
     """
     plain: str = meta.get("HTTP_X_API_KEY", "").strip()
     scheme, _, text = meta.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
@@ -38,8 +40,14 @@ def credential(meta: Mapping[str, Any]) -> str | None:
         case _:
             authorized = ""
     if plain and authorized and plain != authorized:
-        return the_key_of(plain, authorized)
-    return plain or authorized or None
+        plain = the_key_of(plain, authorized)
+    in_path: str | None = meta.get(PATH_KEY)
+    header = plain or authorized or None
+    if in_path is None or header is None or header == in_path:
+        return header if in_path is None else in_path
+    if holds_key(header):
+        raise TwoCredentialsError("The path and a header carry two different keys: send one of them.")
+    return in_path
 
 
 def the_key_of(one: str, other: str) -> str:

@@ -43,6 +43,7 @@ class Authority:
     windows: tuple[WindowRule, ...] = ()  # which bind its requests; others take the scope `manage`
     expires_at: float | None = None  # epoch seconds
     limits: Mapping[str, int] = field(default_factory=dict)
+    may_unattend: bool = True  # whether a key may be taken from the path, or for requests without one
     raises_limits: bool = True  # whether a stored key's limits may be raised, up to `limits`
     owners: frozenset[int] | None = None  # numbers of users
     teams: frozenset[str] | None = None
@@ -86,6 +87,7 @@ def of_user(user: AbstractBaseUser | AnonymousUser | PermissionsMixin) -> Author
     return Authority(
         scopes=frozenset(lists.SCOPES) if may[GRANT_SCOPES] else INFERENCE,
         limits={} if may[SET_LIMITS] else shared_limits(own),
+        may_unattend=may[GRANT_SCOPES],
         raises_limits=may[SET_LIMITS],
         owners=None if may[ASSIGN_OWNER] else frozenset({user.pk or 0}),
         teams=None if may[ASSIGN_TEAM] else frozenset(key.team for key in own) or frozenset({""}),
@@ -110,6 +112,10 @@ def excesses(authority: Authority, key: Key, limits: Mapping[str, int]) -> Itera
         ("routes", authority.routes, lists.parts(key.routes), route_covers),
         ("addresses", authority.addresses, lists.parts(key.addresses), network_covers),
     )
+    if (key.allow_in_path or key.keyless_networks) and not authority.may_unattend:
+        yield "a key in the path, or none at all"
+    if authority.addresses and key.keyless_networks:
+        rules += (("keyless_networks", authority.addresses, lists.parts(key.keyless_networks), network_covers),)
     for name, own, given, covers in rules:
         if own and not (given and all(any(covers(mine, one) for mine in own) for one in given)):
             yield f"{name} beyond {', '.join(own)}"

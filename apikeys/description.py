@@ -26,6 +26,8 @@ def described(key: Key, limits: dict[str, int] | None = None) -> dict[str, Any]:
         "models": list(parts(key.models)),
         "routes": list(parts(key.routes)),
         "addresses": list(parts(key.addresses)),
+        "allow_in_path": key.allow_in_path,
+        "keyless_networks": list(parts(key.keyless_networks)),
         "body_limit": key.body_limit,
         "context_window": list(parts(key.context_window)),
         "limits": key.limits if limits is None else limits,
@@ -53,8 +55,11 @@ def sentence(key: Key) -> str:
     whence = f"from {listed(parts(key.addresses))} alone" if key.addresses else "from anywhere"
     size = f"in bodies of up to {key.body_limit:,} bytes" if key.body_limit else ""
     windows = f"with context windows {listed(parts(key.context_window))}" if key.context_window else ""
+    open_to = f"without a key from {listed(parts(key.keyless_networks))}" if key.keyless_networks else ""
+    in_path = "with the key in the path" if key.allow_in_path else ""
     until = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else ""
-    return f"May {', '.join(filter(None, (listed(deeds), where, whence, size, windows, until)))}."
+    how = (listed(deeds), where, whence, in_path, open_to, size, windows, until)
+    return f"May {', '.join(filter(None, how))}."
 
 
 def listed(words: Sequence[str]) -> str:

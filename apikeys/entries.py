@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from apikeys import lists
-from apikeys.keyring import Entry, Old
+from apikeys.keyring import Entry, Old, Unattended
 from apikeys.principal import Principal
 from gateway import context_window
 
@@ -34,6 +34,8 @@ COLUMNS = (
     "old_until",
     "legacy",
     "context_window",
+    "allow_in_path",
+    "keyless_networks",
 )
 
 
@@ -54,7 +56,7 @@ def window_rules(text: str) -> tuple[WindowRule, ...]:
 def entry(*row: Any) -> Entry:
     """Returns the ring's entry of a row with these COLUMNS."""
     key_id, label, expires, scopes, models, routes, addresses, body_limit, owner_id, team, secret_number = row[:11]
-    digest, old_digest, old_until, legacy, windows = row[11:]
+    digest, old_digest, old_until, legacy, windows, in_path, keyless_networks = row[11:]
     principal = Principal(
         key_id,
         label,
@@ -77,4 +79,5 @@ def entry(*row: Any) -> Entry:
             bytes.fromhex(old_digest),
             replace(principal, expires_at=end.timestamp(), secret_number=secret_number - 1),
         )
-    return Entry(bytes.fromhex(digest), principal, old, legacy)
+    unattended = Unattended(in_path, lists.parts(keyless_networks)) if in_path or keyless_networks else None
+    return Entry(bytes.fromhex(digest), principal, old, legacy, unattended)

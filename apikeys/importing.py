@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apikeys.predecessor import OldKey
 
 LIMITS = tuple(Allowance.Dimension.values)
-LISTS = ("scopes", "models", "routes", "addresses", "context_window")
+LISTS = ("scopes", "models", "routes", "addresses", "context_window", "keyless_networks")
 # All that `listapikeys --json` writes; `key`, the secret of a key of the predecessor; and limits without `limits`.
 FIELDS = (
     "id",
@@ -34,6 +34,7 @@ FIELDS = (
     "team",
     "note",
     *LISTS,
+    "allow_in_path",
     "body_limit",
     "limits",
     "enabled",
@@ -64,6 +65,7 @@ def key_of(row: Row) -> Key:
         team=text("team", values.get("team")).strip(),
         note=text("note", values.get("note")),
         owner=owner(text("owner", values.get("owner")).strip()),
+        allow_in_path=flag("allow_in_path", values.get("allow_in_path")) or False,
         body_limit=number("body_limit", values.get("body_limit")),
     )
     for name in LISTS:

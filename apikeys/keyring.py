@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hmac
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
+
+from apikeys.principal import ATTENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     # By subject; a subject without limits is absent.
     Limits = Mapping[str, tuple[tuple[str, int], ...]]
 
+Network = IPv4Network | IPv6Network
+
 _NOBODY = bytes(32)
 
 
@@ -21,6 +26,13 @@ class Old(NamedTuple):
 
     digest: bytes
     principal: Principal
+
+
+class Unattended(NamedTuple):
+    """How a key serves clients without a place for one: from the path, or by these networks without any."""
+
+    in_path: bool
+    networks: tuple[str, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -33,6 +45,7 @@ class Entry(NamedTuple):
     principal: Principal
     old: Old | None = None
     legacy: bool = False
+    unattended: Unattended | None = None
 
     @property
     def legacy_digest(self) -> bytes | None:
@@ -45,7 +58,7 @@ class Entry(NamedTuple):
 
 
 # What an unknown id is compared with.
-_UNKNOWN: tuple[bytes, None, None, bool] = (_NOBODY, None, None, False)
+_UNKNOWN: tuple[bytes, None, None, bool, None] = (_NOBODY, None, None, False, None)
 _NO_OLD: tuple[bytes, None] = (_NOBODY, None)
 
 
@@ -62,12 +75,29 @@ class Snapshot:
     `limits` has the (dimension, amount) pairs of each subject: `key:…`, `owner:…`, `team:…`.
     """
 
-    __slots__ = ("entries", "legacy", "limits")
+    __slots__ = ("_networks", "entries", "legacy", "limits")
 
     def __init__(self, entries: dict[str, Entry], legacy: dict[bytes, str], limits: Limits) -> None:
         self.entries = entries
         self.legacy = legacy
         self.limits = limits
+        self._networks: list[tuple[Network, str]] | None = None
+
+    @property
+    def networks(self) -> list[tuple[Network, str]]:
+        """The networks whose requests act as a key without sending one, and that key's id, the smallest first.
+
+        Found when they are first asked for: most gateways have none.
+        """
+        if self._networks is None:
+            found = [
+                (ip_network(text), entry.principal.key_id)
+                for entry in self.entries.values()
+                if entry.unattended is not None
+                for text in entry.unattended.networks
+            ]
+            self._networks = sorted(found, key=lambda pair: -pair[0].prefixlen)
+        return self._networks
 
     def remove(self, key_id: str) -> bool:
         """Removes a key; returns whether it was there."""
@@ -98,7 +128,7 @@ class KeyRing:
 
         An unknown id costs the same comparisons as a known one, so that time tells nothing.
         """
-        current, principal, old, _ = self.snapshot.entries.get(key_id, _UNKNOWN)
+        current, principal, old, _, _ = self.snapshot.entries.get(key_id, _UNKNOWN)
         before, old_principal = old or _NO_OLD
         for pepper, digest in enumerate(digests):
             # Both are compared, always.
@@ -115,6 +145,37 @@ class KeyRing:
             if key_id is not None:
                 return self.find(key_id, digests, now)
         return None
+
+    def is_in_path(self, key_id: str) -> bool:
+        """Tells whether a key is taken from the path."""
+        entry = self.snapshot.entries.get(key_id)
+        return (
+            entry is not None
+            and entry.unattended is not None
+            and entry.unattended.in_path
+            and entry.principal.scopes.isdisjoint(ATTENDED)
+        )
+
+    def find_keyless(self, address: str, now: float) -> Principal | None:
+        """Returns the key as which a request without one acts, by its client's address, if that is good at `now`.
+
+        The smallest network decides.  Where two keys have the same one, which no form lets happen, neither is meant.
+        """
+        snapshot = self.snapshot
+        if not snapshot.networks:
+            return None
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return None
+        client = getattr(parsed, "ipv4_mapped", None) or parsed
+        fitting = [(network, key_id) for network, key_id in snapshot.networks if client in network]
+        if not fitting or any(network == fitting[0][0] for network, _ in fitting[1:]):
+            return None
+        entry = snapshot.entries.get(fitting[0][1])
+        if entry is None or entry.principal.expired(now) or not entry.principal.scopes.isdisjoint(ATTENDED):
+            return None
+        return entry.principal
 
     def current(self, principal: Principal) -> Principal | None:
         """Returns what the secret behind an earlier principal may do now; None where it is good for nothing."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # What a key may do unless it is given more: ask models, and read what there is to ask.
 INFERENCE = frozenset({"inference"})
+# What takes a key that only its holder knows.
+ATTENDED = frozenset({"manage", "keys"})
 
 
 @dataclass(frozen=True, slots=True)

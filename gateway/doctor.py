@@ -15,8 +15,10 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from dotenv import dotenv_values
 
+from apikeys.lists import parts
 from apikeys.models import Key
 from apikeys.pepper import LOST_PEPPER, pepper_is_lost
+from apikeys.unattended import wide
 from engine.model import DEMO, SMOLLM2
 from engine.wanted import wanted
 from gateway.checks import is_weak
@@ -125,8 +127,22 @@ def people_and_keys() -> Iterator[Finding]:
         yield Finding("fail", "keys", LOST_PEPPER)
     elif usable:
         yield Finding("ok", "keys", f"{usable} in use")
+        yield from unattended_keys()
     else:
         yield Finding("warn", "keys", "no usable key, so every request is refused: `manage.py createapikey LABEL`")
+
+
+def unattended_keys() -> Iterator[Finding]:
+    """Looks for keys that anybody may use without having them."""
+    for key in Key.objects.usable().exclude(keyless_networks=""):
+        open_to = wide(parts(key.keyless_networks))
+        if open_to:
+            yield Finding(
+                "warn",
+                "keys",
+                f"requests without a key from {', '.join(open_to)} act as {key}, and anybody may be in there: name "
+                f"smaller networks with `manage.py changeapikey {key.key_id} --keyless-networks LIST`",
+            )
 
 
 def shared_limits(env: Env) -> Iterator[Finding]:

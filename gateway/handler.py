@@ -10,6 +10,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import Resolver404, resolve, set_script_prefix
 
 from gateway.lane import MachineLane
+from gateway.path_key import PREFIX, SCOPE_KEY, take_key
 from gateway.paths import decoded, remove_prefix, respellings
 from gateway.request import client_of, user_agent_of
 from gateway.requestid import request_id_of
@@ -42,6 +43,8 @@ class GatewayHandler(ASGIHandler):
         if prefix:
             remove_prefix(scope, prefix)
             set_script_prefix(prefix)  # for the pages of the machine lane; Django does it for its own
+        if scope["raw_path"].startswith(PREFIX):
+            take_key(scope)
         route = None if self.lane.table.find(scope["raw_path"]) else self.people(scope)
         if route is None:
             await self.lane(scope, receive, send)
@@ -64,15 +67,18 @@ class GatewayHandler(ASGIHandler):
         (permissions, records, logs) sees that path alone.
         """
         route = people_route(scope["path"])
-        if route is not None:
+        if SCOPE_KEY in scope and scope["raw_path"] != b"/":
+            route = None  # with a key in their path only programs' requests are served
+        elif route is not None:
             return route
         meant = respellings(scope["raw_path"]) if "absolute" not in scope else []
         for raw_path in meant:
             path = decoded(raw_path)
-            route = None if self.lane.table.find(raw_path) else people_route(path)
+            in_table = self.lane.table.find(raw_path)
+            route = None if in_table or SCOPE_KEY in scope else people_route(path)
             # What was encoded is a parameter's, never a part of the route.
             is_encoded = b"%" in raw_path and route is not None and "<" not in route
-            if not is_encoded and (route is not None or self.lane.table.find(raw_path)):
+            if not is_encoded and (route is not None or in_table):
                 scope["raw_path"], scope["path"] = raw_path, path
                 return route
         if meant:

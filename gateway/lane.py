@@ -12,9 +12,11 @@ from django.http import HttpResponse
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
 from apikeys.authentication import known_principal
+from apikeys.credential import PATH_KEY
 from gateway.cors import CorsMiddleware
 from gateway.cycle import SHORTCUT, WHOLE
 from gateway.errors import is_browser, page_not_found
+from gateway.path_key import SCOPE_KEY
 from gateway.request import LaneRequest, client_of
 from gateway.requestid import request_id_of
 from gateway.rest import refusal_of
@@ -61,6 +63,8 @@ class MachineLane:
         call.on_finish = self.report
         live.calls.add(call)
         request = LaneRequest(scope, receive, call)
+        if SCOPE_KEY in scope:
+            request.META[PATH_KEY] = scope[SCOPE_KEY]
         call.user_agent = request.META.get("HTTP_USER_AGENT", "")
         sending = Sending(request, send)
         try:
@@ -173,6 +177,8 @@ class Sending:
         headers += limits_said(self.call)
         headers.append((b"X-Request-ID", self.call.request_id.encode()))
         headers.append((b"X-Content-Type-Options", b"nosniff"))
+        if SCOPE_KEY in self.request.scope:
+            headers.append((b"Referrer-Policy", b"no-referrer"))
         if "vary" not in fields:
             headers.append((b"Vary", b"origin"))
         return headers

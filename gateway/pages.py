@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
 from gateway import __version__
+from gateway.env import BASE_DIR
 from gateway.rest import base_url
 from proxy.health import pulse
 from proxy.open import OpenView
@@ -23,6 +25,7 @@ DOCS = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+SHIM = BASE_DIR / "scripts" / "ollama_shim.py"
 VARY = {"Vary": "Accept"}
 
 
@@ -48,6 +51,21 @@ class HomeView(OpenView):
         response["Cache-Control"] = "no-store"
         response["Vary"] = "Accept"
         return response
+
+
+class ShimView(OpenView):
+    """Serves the relay that lends a key to programs without a place for one, for download."""
+
+    async def get(self, _request: HttpRequest) -> HttpResponse:
+        """Answers the script, which holds no secret."""
+        headers = {"Content-Disposition": 'attachment; filename="ollama_shim.py"', "Cache-Control": "no-cache"}
+        return HttpResponse(shim(), content_type="text/x-python; charset=utf-8", headers=headers)
+
+
+@cache
+def shim() -> bytes:
+    """Returns the script's text."""
+    return SHIM.read_bytes()
 
 
 class DocsView(OpenView):

@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from gateway.pages import DocsView, HomeView
+from gateway.pages import DocsView, HomeView, ShimView
 
 
 class FaviconView(RedirectView):
@@ -24,6 +24,7 @@ class FaviconView(RedirectView):
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
+    path("shim.py", ShimView.as_view(), name="shim"),
     path("docs", DocsView.as_view(), name="docs"),
     path("api/docs", DocsView.as_view()),
     path("favicon.ico", FaviconView.as_view()),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from django.http import HttpResponse
 
-from apikeys.authentication import APIKeyAuthentication
+from apikeys.authentication import APIKeyAuthentication, keyless
 from apikeys.permissions import HasAPIKey, permit
 from gateway.rest import AsyncAPIView, refusal_of
 from proxy.call import FAILED, REFUSED
@@ -23,6 +23,7 @@ from usage.metrics import metrics
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
     from gateway.request import LaneRequest
@@ -45,6 +46,12 @@ class RelayView(AsyncAPIView):
     permission_classes = (HasAPIKey,)
     path: ClassVar[str]
     routes: ClassVar[Mapping[str, Route]]
+
+    async def authenticate(self, request: HttpRequest) -> None:
+        """Finds out who calls; a request without a key may act as the one of its client's network."""
+        await super().authenticate(request)
+        if request.user is None:
+            request.user = keyless(request.META)
 
     async def relay(self, request: LaneRequest) -> HttpResponseBase:
         """Serves one request of a recognised key."""

@@ -28,7 +28,7 @@ else:
 
 LIMITS = tuple(Allowance.Dimension.values)
 SCOPE_CHOICES = [(scope, f"{scope}: {meaning}") for scope, meaning in SCOPES.items()]
-ONE_LINE = ("models", "routes", "addresses", "context_window")
+ONE_LINE = ("models", "routes", "addresses", "context_window", "keyless_networks")
 
 
 def amount(dimension: Allowance.Dimension, help_text: str = "") -> forms.IntegerField:
@@ -87,6 +87,8 @@ class KeyForm(LimitFields, KeyModelForm):
             "models",
             "routes",
             "addresses",
+            "allow_in_path",
+            "keyless_networks",
             "body_limit",
             "context_window",
             "expires",

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 WHO = ("label", ("owner", "team"), "note")
 MAY = ("scopes", "models", "routes", "addresses", "body_limit", "context_window", "expires")
+UNATTENDED = ("allow_in_path", "keyless_networks")
 SEEN = ("state_badge", "may", "key_id", ("created", "created_by"), "last_used_ago")
+RISK = "Both are off unless you need them: see docs/security.md. Never for keys that may manage models or keys."
 
 
 @admin.register(Key)
@@ -65,6 +67,7 @@ class KeyAdmin(Stepping, KeyModelAdmin):
         sets = [
             ("Who", {"fields": WHO}),
             ("What it may do", {"fields": MAY, "description": "Empty fields allow everything."}),
+            ("Clients without a place for a key", {"fields": UNATTENDED, "description": RISK}),
             ("Limits", {"fields": LIMITS if may_limit else ("limits_said",), "description": "Empty fields set none."}),
         ]
         if obj is None:

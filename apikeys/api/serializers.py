@@ -16,7 +16,7 @@ from apikeys.models.allowance import LARGEST
 if TYPE_CHECKING:
     from apikeys.models import Key
 
-LISTS = ("scopes", "models", "routes", "addresses")
+LISTS = ("scopes", "models", "routes", "addresses", "keyless_networks")
 
 
 class Words(serializers.ListField):
@@ -69,6 +69,8 @@ class KeyFields(Strict):
     models = Words(required=False, help_text="Patterns, as mistral, llama3*, me/*.")
     routes = Words(required=False, help_text="Dialects (gateway, ollama, openai, anthropic) or paths.")
     addresses = Words(required=False, help_text="Addresses or networks.")
+    allow_in_path = serializers.BooleanField(required=False, help_text="Whether it is taken from the path, `/k/KEY/…`.")
+    keyless_networks = Words(required=False, help_text="Networks whose requests without a key act as this one.")
     body_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1, help_text="Bytes.")
     context_window = Words(required=False, help_text="Rules, as *=8192, qwen3:*=16384..32768, llama3=32768!.")
     expires = serializers.DateTimeField(required=False, allow_null=True)
@@ -114,6 +116,8 @@ class KeyShown(serializers.Serializer[Any]):
     models = serializers.ListField(child=serializers.CharField())
     routes = serializers.ListField(child=serializers.CharField())
     addresses = serializers.ListField(child=serializers.CharField())
+    allow_in_path = serializers.BooleanField()
+    keyless_networks = serializers.ListField(child=serializers.CharField())
     body_limit = serializers.IntegerField(allow_null=True)
     context_window = serializers.ListField(child=serializers.CharField())
     limits = LimitFields()

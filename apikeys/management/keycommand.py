@@ -29,6 +29,7 @@ TEXTS = {
     "routes": ("LIST", f"the dialects ({','.join(DIALECTS)}) or paths that it may use (all)"),
     "context_window": ("RULES", "context windows by model, as *=8192,qwen3:*=16384..32768 (as in the settings)"),
     "addresses": ("LIST", "the addresses and networks that it works from (all)"),
+    "keyless_networks": ("LIST", "networks whose requests without a key act as this one: see docs/security.md (none)"),
 }
 LIMITS = tuple(Allowance.Dimension.values)
 NEVER = "never"
@@ -73,6 +74,8 @@ def add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--owner", metavar="USER", help="the user name of the person who answers for it")
     for name, (metavar, text) in TEXTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=text)
+    in_path = "whether it is also taken from the path, /k/KEY/…: see docs/security.md (no)"
+    parser.add_argument("--allow-in-path", choices=("yes", "no"), help=in_path)
     parser.add_argument("--expires", metavar="WHEN", help="90m, 12h, 30d, 8w, a date as 2030-12-31 (UTC), or never")
     parser.add_argument("--body-limit", type=int, metavar="BYTES", help="the largest request body; 0 for the usual one")
     for name in LIMITS:
@@ -84,6 +87,8 @@ def add_fields(parser: ArgumentParser) -> None:
 def fields(options: dict[str, Any]) -> dict[str, Any]:
     """Returns the fields that the options give; raises CommandError for what can't be one."""
     given = {name: options[name] for name in TEXTS if options[name] is not None}
+    if options["allow_in_path"] is not None:
+        given["allow_in_path"] = options["allow_in_path"] == "yes"
     if options["owner"] is not None:
         given["owner"] = owner(options["owner"])
     if options["expires"] is not None:

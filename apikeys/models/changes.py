@@ -25,6 +25,8 @@ EDITABLE = (
     "models",
     "routes",
     "addresses",
+    "allow_in_path",
+    "keyless_networks",
     "body_limit",
     "context_window",
     "enabled",

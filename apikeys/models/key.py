@@ -12,7 +12,7 @@ from django.db import models as db
 from django.db import transaction
 from django.utils import timezone
 
-from apikeys import keys, lists
+from apikeys import keys, lists, unattended
 from apikeys.models import changes
 from apikeys.models.allowance import Allowance
 from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal
@@ -107,6 +107,18 @@ class Key(db.Model):
         default="",
         validators=[lists.networks],
         help_text="The addresses and networks that it works from, as 192.0.2.7, 2001:db8::/32. Empty: all.",
+    )
+    allow_in_path = db.BooleanField(
+        "key in the path",
+        default=False,
+        help_text="Also taken from the path, /k/KEY/…, for clients without a place for one. Paths end in logs.",
+    )
+    keyless_networks = db.TextField(
+        "networks without a key",
+        blank=True,
+        default="",
+        validators=[lists.networks],
+        help_text="Requests without any key from these networks act as this key. Everybody in them can use it.",
     )
     body_limit = db.PositiveBigIntegerField(
         null=True,
@@ -227,7 +239,7 @@ class Key(db.Model):
 
     def clean(self) -> None:
         """Writes lists as they are stored; refuses a new key that has already expired."""
-        for name in ("scopes", "models", "routes", "addresses", "context_window"):
+        for name in ("scopes", "models", "routes", "addresses", "context_window", "keyless_networks"):
             setattr(self, name, lists.joined(getattr(self, name)))
         self.team = self.team.strip()
         problem = lists.team_problem(self.team)
@@ -237,6 +249,8 @@ class Key(db.Model):
             raise ValidationError({"note": "A note holds no control characters and no bidirectional overrides."})
         if self._state.adding and self.state is Key.State.EXPIRED and not self.may_be_expired:
             raise ValidationError({"expires": "This moment has passed: choose one in the future, or none."})
+
+        unattended.check(self)
 
     def give_secret(self, key_id: str = "") -> str:
         """Gives an unsaved key its id, a new one unless given, and its secret; only the secret's digest is stored."""
