@@ -119,7 +119,7 @@ class Upstream:
         except httpx.ConnectTimeout:
             raise UpstreamTimeout("UPSTREAM_CONNECT_TIMEOUT", self.connect_timeout) from None
         except Unreadable:
-            raise UpstreamBroke(CODED) from None
+            raise UpstreamError(502, CODED, kind="upstream_failed", public=UNAVAILABLE) from None
         except httpx.TransportError:
             raise UpstreamBroke from None
 
