@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -72,3 +73,19 @@ def test_old_records_are_pruned(server: GatewayServer) -> None:
     ana, _ = issue(server, "Ana")
     store(server, *({"key": ana} for _ in range(40)))
     assert server.manage("pruneusage", "--days", "1").stdout.startswith("40 records")
+
+
+def test_refused_calls_are_kept_and_found(server: GatewayServer) -> None:
+    key, secret = issue(server, "Refused")
+    headers = {"X-API-Key": secret, "X-Request-ID": "refused-here"}
+
+    def refuse() -> int:
+        return httpx.post(f"{server.url}/api/generate", headers=headers, json={"model": 1}).status_code
+
+    wait_until(lambda: refuse() == 400, 5)
+    for _ in range(70):
+        assert refuse() == 400
+    for filters in (("--id", "refused-here"), ("--key", key, "--status", "4xx", "--since", "2026-01-01")):
+        wait_until(lambda filters=filters: "bad_request" in server.manage("calls", *filters).stdout, 20, server.log)
+    said = server.manage("calls", "--key", key, "--day", f"{datetime.now(UTC):%Y-%m-%d}", "--until", "2199-12-31")
+    assert "refused calls have no record" in said.stderr
