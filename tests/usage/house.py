@@ -21,7 +21,10 @@ READ = """
 import json
 from django.db.models import Sum
 from usage.models import UsageDay, UsageRecord
-print("records", json.dumps(list(UsageRecord.objects.values())  , default=str))
+# What was refused before it was admitted is in no sum, and cost nothing.
+refused = UsageRecord.objects.filter(call="")
+assert not refused.exclude(prompt_tokens=0, completion_tokens=0, error__gt="").exists()
+print("records", json.dumps(list(UsageRecord.objects.exclude(call="").values())  , default=str))
 found = UsageDay.objects.filter(key="").aggregate(requests=Sum("requests"), prompt_tokens=Sum("prompt_tokens"),
     completion_tokens=Sum("completion_tokens"), estimated_tokens=Sum("estimated_tokens"))
 print("sums", json.dumps({name: value or 0 for name, value in found.items()}))
