@@ -28,8 +28,9 @@ SMALLEST_DEFAULT = 4096
 FAR_OVER = 2
 # Runs of one character may be a single token, however long they are.
 RUNS = re.compile(r"(.)\1{3,}", re.DOTALL)
-# So much of a text is looked at at a time, in characters.
-SLICE = 2**16
+# Of each STEP characters the first SAMPLE are looked at, and no more samples than these: a body may have megabytes, and
+# others wait meanwhile.
+STEP, SAMPLE, MOST_SAMPLES = 1024, 128, 4096
 
 
 class Windows(NamedTuple):
@@ -119,7 +120,7 @@ def overflow(texts: Iterable[str], estimate: int, window: int) -> Overflow | Non
     """Tells whether a prompt of so many tokens, as estimated, is larger than a window.
 
     It is certain only where FAR_OVER windows are less than a quarter of the characters, each run of one character
-    counted as three: no text that people or programs write has so many characters a token.
+    counted once: no text that people or programs write has so many characters a token.
     """
     if estimate <= window:
         return None
@@ -128,13 +129,16 @@ def overflow(texts: Iterable[str], estimate: int, window: int) -> Overflow | Non
 
 
 def has_more(texts: Iterable[str], enough: int) -> bool:
-    """Tells whether texts have more characters than `enough`, with runs shortened; looks at no more than it must."""
-    count = 0
+    """Tells whether texts have more characters than `enough`, with runs shortened, as samples of them show."""
+    count, samples = 0, 0
     for text in texts:
-        for start in range(0, len(text), SLICE):
-            count += len(RUNS.sub(r"\1\1\1", text[start : start + SLICE]))
-            if count > enough:
-                return True
+        size = len(text)
+        for start in range(0, size, STEP):
+            samples += 1
+            sample = text[start : start + SAMPLE]
+            count += len(RUNS.sub(r"\1", sample)) * min(STEP, size - start) // len(sample)
+            if count > enough or samples == MOST_SAMPLES:
+                return count > enough
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -200,6 +201,8 @@ def test_what_ollama_says_of_windows_is_read() -> None:
         ("=" * 100_000, False),
         ("-" * 70_000 + "\n" * 30_000, False),
         ("x" * 100_000, False),
+        ((WORDS * 10 + " " * 100_000) * 3, False),
+        ((WORDS * 1000 + "=" * 10_000) * 3, True),
     ],
 )
 def test_a_prompt_is_only_refused_where_no_tokenizer_makes_it_fit(text: str, certain: bool) -> None:
@@ -217,6 +220,11 @@ def test_no_more_is_looked_at_than_decides(texts: list[str], enough: int) -> Non
     count = len("".join(texts))
     assert has_more(texts, enough) <= (count > enough)
     assert not has_more(texts, count)
+
+
+def test_the_largest_text_is_refused_and_nobody_waits_for_a_look_at_all_of_it() -> None:
+    assert has_more([WORDS * 1_500_000], 2**20)
+    assert not has_more((" " * 4096 for _ in itertools.count()), 2**20)
 
 
 def test_looking_at_a_large_text_ends_early() -> None:
