@@ -79,7 +79,8 @@ def has_sent_a_large_body_behind_its_head(client: Client, stub: StubProcess) -> 
     client.ask(GENERATE, b"", Content_Length=str(len(body)))
     time.sleep(0.1)
     client.send(body)
-    stub.wait_for(StubProcess.under_way)
+    # What the gateway asks about the model's window is under way before.
+    stub.wait_for(lambda stub: [request for request in stub.under_way() if request.target == "/api/generate"])
 
 
 MOMENTS = [
