@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
-from gateway.errors import bad_request
+from gateway.errors import bad_request, nul_in_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ class InputCheckMiddleware(MiddlewareMixin):
         A quoted cookie may hold any character, since `http.cookies` decodes octal escapes.
         """
         if any(NUL in text for name, values in request.GET.lists() for text in (name, *values)):
-            return bad_request(request)
+            return nul_in_query(request)
         cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         if cookie is not None and not (cookie.isascii() and cookie.isalnum()):
             del request.COOKIES[settings.SESSION_COOKIE_NAME]
