@@ -39,6 +39,12 @@ class Sealed:
     secret_id: str
 
 
+class UnknownPepper(str):
+    """A flaw that may be none: the entry's seal can't be checked without an older pepper."""
+
+    __slots__ = ()
+
+
 def secret_of(pepper: str) -> bytes:
     """Returns the secret that seals entries: derived from the pepper, which the database does not hold."""
     return hmac.digest(pepper.encode(), LABEL, "sha256")
@@ -67,8 +73,12 @@ def seal(secret: bytes, before: str, facts: Facts) -> str:
 
 
 def flaws(entries: Iterable[Sealed], secrets: Sequence[bytes]) -> Iterator[str]:
-    """Yields what is wrong with a trail that is read from its first entry on, in sentences for people."""
+    """Yields what is wrong with a trail that is read from its first entry on, in sentences for people.
+
+    The first of the secrets is the present one.
+    """
     known = {id_of(secret): secret for secret in secrets}
+    present, is_present = id_of(secrets[0]), False
     before, number = "", 0
     for entry in entries:
         facts = entry.facts
@@ -76,10 +86,13 @@ def flaws(entries: Iterable[Sealed], secrets: Sequence[bytes]) -> Iterator[str]:
             yield f"{gap(number + 1, facts.number - 1)} missing."
         secret = known.get(entry.secret_id)
         if secret is None:
-            yield f"Entry {facts.number} was sealed under a pepper that is not known here: see KEY_PEPPER_FALLBACKS."
+            text = f"Entry {facts.number} was sealed under a pepper that is not known here: see KEY_PEPPER_FALLBACKS."
+            # Peppers follow one another: after the present one none can be older.
+            yield text if is_present else UnknownPepper(text)
         elif not hmac.compare_digest(seal(secret, before, facts), entry.seal):
             missing = "" if number else ", or the entries before it are missing"
             yield f"Entry {facts.number} was changed{missing}."
+        is_present = is_present or entry.secret_id == present
         before, number = entry.seal, facts.number
 
 

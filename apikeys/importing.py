@@ -15,6 +15,7 @@ from apikeys.expiry import parse_expiry
 from apikeys.importfile import CannotImport, Row, shown
 from apikeys.models import Allowance, Key
 from apikeys.models.allowance import possible
+from apikeys.models.queryset import present_pepper
 from apikeys.unicode_text import is_visible, without_forbidden
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def keep(key: Key, text: str) -> None:
     """Gives an unsaved key an id, and the predecessor's secret, of which the digest alone is kept."""
     key.key_id = keys.generate().id
     key.digest = keys.digest(text, settings.KEY_PEPPER).hex()
+    key.pepper_id = present_pepper()
     key.legacy = True
 
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import WARNING, run_checks
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from dotenv import dotenv_values
 
 from apikeys.lists import parts
 from apikeys.models import Key
-from apikeys.pepper import LOST_PEPPER, pepper_is_lost
+from apikeys.pepper import LOST_PEPPER, pepper_counts
 from apikeys.unattended import wide
 from engine.model import DEMO, SMOLLM2
 from engine.wanted import wanted
 from gateway.checks import is_weak
+from gateway.database import folder
 from gateway.env import DEFAULT_OLLAMA_URL, GENERATED, Env, env_file
+from gateway.firstrun import FILE_NAME
 from gateway.probe import look
 
 PRIVATE = 0o077
@@ -44,6 +47,9 @@ def examine() -> Iterator[Finding]:
     yield from combinations(env)
     yield from database()
     yield from shared_limits(env)
+    yield from folders(env)
+    yield from left_over()
+    yield from admin_over_http(env)
     yield from upstream(env)
 
 
@@ -109,11 +115,22 @@ def database() -> Iterator[Finding]:
         if left:
             yield Finding("fail", "database", f"{left} migrations are missing: `manage.py migrate`, or restart `serve`")
             return
-        yield Finding("ok", "database", f"{connection.vendor} at {name}, all migrations applied")
+        yield Finding("ok", "database", f"{connection.vendor} at {name}, all migrations applied; driver {driver()}")
         yield from people_and_keys()
     except DatabaseError as error:
         text = " ".join(str(error).split())
         yield Finding("fail", "database", f"it can't be used ({text}): see DATABASE_URL and docs/settings.md")
+
+
+def driver() -> str:
+    """Returns the database's driver, with its version and that of what it speaks to."""
+    wrapper: Any = connections["default"]
+    database_module = wrapper.Database
+    if connection.vendor == "sqlite":
+        return f"sqlite3 with SQLite {'.'.join(map(str, database_module.sqlite_version_info))}"
+    version = getattr(database_module, "__version__", "of unknown version")
+    server = ".".join(map(str, connection.get_database_version()))
+    return f"{database_module.__name__} {version} with {connection.display_name} {server}"
 
 
 def people_and_keys() -> Iterator[Finding]:
@@ -123,10 +140,8 @@ def people_and_keys() -> Iterator[Finding]:
     else:
         yield Finding("warn", "admin", "nobody can log in to the admin: `manage.py createsuperuser`")
     usable = Key.objects.usable().count()
-    if usable and pepper_is_lost():
-        yield Finding("fail", "keys", LOST_PEPPER)
-    elif usable:
-        yield Finding("ok", "keys", f"{usable} in use")
+    if usable:
+        yield from peppers(usable)
         yield from unattended_keys()
     else:
         yield Finding("warn", "keys", "no usable key, so every request is refused: `manage.py createapikey LABEL`")
@@ -143,6 +158,66 @@ def unattended_keys() -> Iterator[Finding]:
                 f"requests without a key from {', '.join(open_to)} act as {key}, and anybody may be in there: name "
                 f"smaller networks with `manage.py changeapikey {key.key_id} --keyless-networks LIST`",
             )
+
+
+def peppers(usable: int) -> Iterator[Finding]:
+    """Tells with which peppers the usable keys were stored."""
+    counts = pepper_counts()
+    if counts.unknown == usable:
+        yield Finding("fail", "keys", LOST_PEPPER)
+        return
+    told = [f"{counts.present} stored with KEY_PEPPER"]
+    told += [f"{count} with fallback {place}" for place, count in enumerate(counts.fallbacks, 1)]
+    more = f": {', '.join(told)}" if counts.fallbacks or counts.unknown else ""
+    yield Finding("ok", "keys", f"{usable} in use{more}")
+    if counts.unknown:
+        yield Finding(
+            "fail",
+            "keys",
+            f"{counts.unknown} of {usable} were stored with a pepper that is not known here, and do not verify: put "
+            "the old one into KEY_PEPPER_FALLBACKS, or give them new secrets with `manage.py rotateapikey`",
+        )
+    for place, count in enumerate(counts.fallbacks, 1):
+        advice = (
+            f"{count} keys still need fallback {place} of KEY_PEPPER_FALLBACKS: each moves at its next use"
+            if count
+            else f"no key needs fallback {place} of KEY_PEPPER_FALLBACKS any more: it can be removed, but keep it with "
+            "your backups, since it verifies older entries of the audit trail"
+        )
+        yield Finding("ok", "peppers", advice)
+
+
+def folders(env: Env) -> Iterator[Finding]:
+    """Looks at the folders that are written to."""
+    named = [("JOURNAL_DIR", env.journal_dir)]
+    if env.ENGINE != "off":
+        named.append(("ENGINE_CACHE", env.ENGINE_CACHE.expanduser()))
+    for name, place in named:
+        existing = next((parent for parent in (place, *place.parents) if parent.exists()), place)
+        if place.exists() and not place.is_dir():
+            yield Finding("fail", "folders", f"{name}={place} is no folder: name another one")
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            yield Finding("fail", "folders", f"{name}={place} can't be written: change its owner, or name another")
+        elif not place.exists() and name == "JOURNAL_DIR":
+            yield Finding("ok", "folders", f"{name}={place} is not there yet: `serve` makes it")
+
+
+def left_over() -> Iterator[Finding]:
+    """Looks for the first run's password and key, which lie in a file until somebody deletes it."""
+    path = folder() / FILE_NAME
+    if path.exists():
+        yield Finding("warn", "first-run", f"{path} has the first password and key: note them, and delete it")
+
+
+def admin_over_http(env: Env) -> Iterator[Finding]:
+    """Says why the admin's forms would be refused: cookies and origins that don't fit to how browsers come."""
+    if env.tls:
+        yield Finding(
+            "ok",
+            "login",
+            "the admin's cookies need https: over plain http its forms are refused as forged (CSRF). The proxy must "
+            "pass Host with its port and X-Forwarded-Proto",
+        )
 
 
 def shared_limits(env: Env) -> Iterator[Finding]:

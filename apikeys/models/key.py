@@ -15,7 +15,7 @@ from django.utils import timezone
 from apikeys import keys, lists, unattended
 from apikeys.models import changes
 from apikeys.models.allowance import Allowance
-from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal
+from apikeys.models.queryset import KeyIsKept, KeyQuerySet, RevocationIsFinal, present_pepper
 from apikeys.models.revision import KeyRevision
 from apikeys.unicode_text import NOT_A_TEAM_NAME, is_line, is_team_name, is_text, is_visible
 
@@ -137,6 +137,7 @@ class Key(db.Model):
     enabled = db.BooleanField(default=True, help_text="A disabled key is refused until it is enabled again.")
     expires = db.DateTimeField(null=True, blank=True, help_text="Refused from this moment on (UTC). Empty: never.")
     digest = db.CharField(max_length=64, editable=False)
+    pepper_id = db.CharField(max_length=8, editable=False, blank=True, default="")
     old_digest = db.CharField(max_length=64, editable=False, blank=True, default="")
     old_until = db.DateTimeField("old secret until", null=True, blank=True, editable=False)
     secret_number = db.PositiveIntegerField(default=1, editable=False)
@@ -257,6 +258,7 @@ class Key(db.Model):
         key_id, secret = keys.generate(key_id)
         self.key_id, self.secret = key_id, secret
         self.digest = keys.digest(secret, settings.KEY_PEPPER).hex()
+        self.pepper_id = present_pepper()
         return secret
 
     def rotate(self, grace: timedelta = GRACE) -> str:
@@ -272,6 +274,7 @@ class Key(db.Model):
             secret = keys.generate(stored.key_id).text
             Key.objects.filter(pk=self.pk).update(
                 digest=keys.digest(secret, settings.KEY_PEPPER).hex(),
+                pepper_id=present_pepper(),
                 old_digest=stored.digest if grace else "",
                 old_until=timezone.now() + grace if grace else None,
                 secret_number=stored.secret_number + 1,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from apikeys.chain import id_of, secret_of
 from apikeys.models import changes
 from apikeys.models.allowance import Allowance
 from apikeys.models.revision import KeyRevision
@@ -27,6 +29,11 @@ class KeyIsKept(Exception):
 
 class RevocationIsFinal(Exception):
     """A revoked key was to be changed or brought back; issue a new one instead."""
+
+
+def present_pepper() -> str:
+    """Returns a short name of the pepper that digests are made with now, which says nothing about it."""
+    return id_of(secret_of(settings.KEY_PEPPER))
 
 
 class KeyQuerySet(models.QuerySet["Key"]):
@@ -100,7 +107,7 @@ class KeyQuerySet(models.QuerySet["Key"]):
         The secret stays what it was: no change, hence not numbered.
         """
         mine = self.filter(key_id=key_id)
-        models.QuerySet.update(mine.filter(digest=old), digest=new)
+        models.QuerySet.update(mine.filter(digest=old), digest=new, pepper_id=present_pepper())
         models.QuerySet.update(mine.filter(old_digest=old), old_digest=new)
 
     def update(self, **values: Any) -> int:

@@ -165,3 +165,39 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     done = GatewayServer(ollama_url=None, folder=tmp_path, PORT="x").manage("doctor", check=False)
     assert done.returncode == 1
     assert done.stderr == "PORT='x' is not allowed; allowed is a whole number (see docs/settings.md)\n"
+
+
+def test_keys_of_a_pepper_that_is_gone_are_told_though_newer_ones_verify(tmp_path: Path, stub: StubProcess) -> None:
+    new = {"KEY_PEPPER": "another-" + "z" * 40, "OLLAMA_MODEL": "stub"}
+    server = GatewayServer(ollama_url=stub.url, folder=tmp_path, **new)
+    server.manage("createapikey", "fresh")
+    code, found = findings(tmp_path, stub.url, fresh=True, **new)
+    assert code == 1
+    assert found["keys"][0] == "fail"
+    assert "2 in use: 1 stored with KEY_PEPPER" in found["keys"][1]
+    assert "1 of 2 were stored with a pepper that is not known here" in found["keys"][1]
+    fallbacks = {"KEY_PEPPER_FALLBACKS": SECRETS["KEY_PEPPER"]}
+    code, found = findings(tmp_path, stub.url, fresh=True, **fallbacks, **new)
+    assert (code, found["keys"][0]) == (0, "ok")
+    assert "1 stored with KEY_PEPPER, 1 with fallback 1" in found["keys"][1]
+    assert "1 keys still need fallback 1" in found["peppers"][1]
+
+
+def test_what_was_left_lying_and_what_can_not_be_written_is_told(tmp_path: Path, stub: StubProcess) -> None:
+    (tmp_path / "first-run.txt").write_text("password")
+    (tmp_path / "file").touch()
+    code, found = findings(
+        tmp_path, stub.url, OLLAMA_MODEL="stub", JOURNAL_DIR=tmp_path / "file", HOST="0.0.0.0", TLS="on"
+    )
+    assert code == 1
+    assert found["first-run"][0] == "warn"
+    assert "delete it" in found["first-run"][1]
+    assert "is no folder" in found["folders"][1]
+    assert "no proxy is trusted" in found["TLS"][1]
+    assert "CSRF" in found["login"][1]
+    assert "driver sqlite3 with SQLite 3" in found["database"][1]
+    _, found = findings(
+        tmp_path, stub.url, OLLAMA_MODEL="stub", HOST="0.0.0.0", TLS="off", JOURNAL_DIR=tmp_path / "new"
+    )
+    assert "lets other machines in while TLS is off" in found["gateway.W001"][1]
+    assert "is not there yet" in found["folders"][1]

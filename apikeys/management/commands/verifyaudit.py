@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from apikeys.chain import flaws, secret_of
+from apikeys.chain import UnknownPepper, flaws, id_of, secret_of
 from apikeys.models import AuditEntry, Key, KeyRevision
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 MOST_SHOWN = 20
+# Exit codes.
+TAMPERED, UNCHECKED = 1, 3
 
 
 class Command(BaseCommand):
     """Checks every entry's seal, and that none is missing, at the end neither."""
 
-    help = "Check the audit trail; exit code 1 when an entry was changed, removed or cut off."
+    help = (
+        "Check the audit trail; exit code 1 when an entry was changed, removed or cut off, 3 when all that can be "
+        "checked is whole, but some entries can't be without an older pepper."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Adds an end to compare with."""
         parser.add_argument(
             "--end", metavar="NUMBER:SEAL", help="an end that the log has named: the trail must still pass through it"
         )
+        parser.add_argument("--json", action="store_true", help="print JSON")
 
-    def handle(self, *, end: str | None, **_options: Any) -> None:
-        """Says that all is well, or what is not."""
+    def handle(self, *, end: str | None, **options: Any) -> None:
+        """Says that all is well, or what is not; raises CommandError with the exit code."""
         head = KeyRevision.objects.filter(pk=1).first() or KeyRevision(latest=0, seal="")
         secrets = [secret_of(pepper) for pepper in (settings.KEY_PEPPER, *settings.KEY_PEPPER_FALLBACKS)]
         entries = AuditEntry.objects.order_by("number")
@@ -36,11 +43,34 @@ class Command(BaseCommand):
         found += cut(head, entries.last())
         if end is not None:
             found += passes(end)
-        for line in found[:MOST_SHOWN]:
+        unchecked = [line for line in found if isinstance(line, UnknownPepper)]
+        tampered = [line for line in found if not isinstance(line, UnknownPepper)]
+        count = entries.count()
+        older = entries.filter(secret_id__in=[id_of(secret) for secret in secrets[1:]]).count()
+        if options["json"]:
+            report = {
+                "whole": not found,
+                "entries": count,
+                "older_pepper": older,
+                "unknown_pepper": len(unchecked),
+                "flaws": tampered,
+                "end": head.end,
+            }
+            self.stdout.write(json.dumps(report, indent=2))
+        for line in (*tampered, *unchecked)[:MOST_SHOWN]:
             self.stderr.write(line)
-        if found:
-            raise CommandError(f"The audit trail is not whole: {len(found)} flaw{'s' * (len(found) > 1)}.")
-        self.stdout.write(f"The audit trail is whole: {entries.count()} entries, the end is {head.end}")
+        if tampered:
+            flawed = f"{len(tampered)} flaw{'s' * (len(tampered) > 1)}"
+            raise CommandError(f"The audit trail is not whole: {flawed}.", returncode=TAMPERED)
+        if unchecked:
+            raise CommandError(
+                f"{len(unchecked)} of {count} entries were sealed with a pepper that is not known here, and can't be "
+                "checked; the others are whole. Put the older pepper into KEY_PEPPER_FALLBACKS to check them.",
+                returncode=UNCHECKED,
+            )
+        if not options["json"]:
+            sealed = f" ({older} sealed with a pepper of KEY_PEPPER_FALLBACKS)" if older else ""
+            self.stdout.write(f"The audit trail is whole: {count} entries{sealed}, the end is {head.end}")
 
 
 def cut(head: KeyRevision, last: AuditEntry | None) -> list[str]:
