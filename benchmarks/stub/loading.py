@@ -16,16 +16,21 @@ from benchmarks.stub.refusal import Refusal
 if TYPE_CHECKING:
     from benchmarks.stub.names import Name
 
-# The server's own default, as of a small machine, and what most models were trained for.
-DEFAULT_WINDOW = 4096
+# What the stub's own models are loaded with by default, as on a small machine, and others, which benchmarks ask for.
+SMALL_WINDOW, LARGE_WINDOW = 4096, 131_072
 # What a model's name says of it: `stub-trained32768`, `stub-num8192` for a Modelfile with `PARAMETER num_ctx 8192`.
 TRAINED, PARAMETER = re.compile(r"trained(\d+)"), re.compile(r"num(\d+)")
+
+
+def default_window(name: Name) -> int:
+    """Returns the window that a model gets which nothing is said of."""
+    return SMALL_WINDOW if name.model.lower().startswith("stub") else LARGE_WINDOW
 
 
 def trained_window(name: Name) -> int:
     """Returns the window that a model was trained for."""
     found = TRAINED.search(name.model.lower())
-    return int(found[1]) if found else DEFAULT_WINDOW
+    return int(found[1]) if found else default_window(name)
 
 
 def parameter_window(name: Name) -> int | None:
@@ -43,7 +48,7 @@ class Loaded:
 
     def use(self, name: Name, asked: int | None) -> tuple[int, bool]:
         """Returns the window in which a request runs, and whether it loads the model (anew)."""
-        wanted = asked if asked is not None and asked > 0 else parameter_window(name) or DEFAULT_WINDOW
+        wanted = asked if asked is not None and asked > 0 else parameter_window(name) or default_window(name)
         window = min(wanted, trained_window(name))
         if self.windows.get(name.short.lower()) == window:
             return window, False

@@ -11,7 +11,7 @@ from benchmarks.stub.answer import PLAIN, Answer, Stream, Whole
 from benchmarks.stub.anthropic import Messages
 from benchmarks.stub.asking import Asked, Run, run
 from benchmarks.stub.knobs import Knobs, find
-from benchmarks.stub.loading import DEFAULT_WINDOW, Loaded
+from benchmarks.stub.loading import Loaded, default_window
 from benchmarks.stub.native import Chat, Generate, option_window
 from benchmarks.stub.openai import ChatCompletions, Completions
 from benchmarks.stub.refusal import Refusal
@@ -58,7 +58,7 @@ class State:
         """Returns to how it began."""
         self.behaviour.clear()
         self.blobs.clear()
-        self.loaded = Loaded({model.lower(): DEFAULT_WINDOW for model in self.models[:1]})
+        self.loaded = Loaded({model.lower(): default_window(names.parse(model)) for model in self.models[:1]})
 
 
 @dataclass(slots=True)
