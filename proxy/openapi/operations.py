@@ -82,7 +82,8 @@ def group(surface: Surface) -> tuple[str, str]:
 
 def statuses(route: Route) -> list[int]:
     """Returns the statuses of the errors that a route can answer."""
-    return [status for status in REASONS if has_body(route) or status not in OF_BODIES]
+    reads_body = has_body(route) or route.kind == "upload"
+    return [status for status in REASONS if reads_body or status not in OF_BODIES]
 
 
 def example_of(route: Route) -> Example:
