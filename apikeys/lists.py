@@ -57,7 +57,7 @@ def known_scopes(text: str) -> None:
     """Refuses an empty list, an empty item, and a scope that does not exist."""
     unknown = [part for part in parts(text) if part not in SCOPES]
     if unknown or not parts(text):
-        what = f"{unknown[0]!r} is no scope" if unknown else "A key needs a scope"
+        what = f"Unknown scope {unknown[0]!r}" if unknown else "A key needs a scope"
         raise ValidationError(f"{what}: choose among {', '.join(SCOPES)}.")
     no_empty_items(text)
 

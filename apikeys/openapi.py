@@ -18,7 +18,7 @@ class APIKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return [
             {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "Your key, as it was shown to you."},
             {"type": "http", "scheme": "bearer", "description": "The same key, as OpenAI's clients send it."},
-            {"type": "http", "scheme": "basic", "description": "The same key as the password; the user name is free."},
+            {"type": "http", "scheme": "basic", "description": "The same key as the password; any user name."},
         ]
 
     def get_security_requirement(self, _auto_schema: object) -> list[dict[str, list[Any]]]:

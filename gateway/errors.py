@@ -89,7 +89,7 @@ def csrf_cause(request: HttpRequest) -> CSRFCause | None:
 
 nul_in_query = handler(400, "Bad request", "A path or a query holds no NUL characters.")
 bad_request = handler(400, "Bad request", "The request is malformed, or names a host that is not among ALLOWED_HOSTS.")
-permission_denied = handler(403, "Not allowed", "You may not do this. Log in to the admin as somebody who may.")
+permission_denied = handler(403, "Not allowed", "You don't have permission. Sign in with an account that does.")
 # Whoever mistypes an address in a browser gets a page, also where an API begins.
 page_not_found = handler(404, "Not found", NOT_FOUND, wants_page=is_browser)
 server_error = handler(

@@ -205,7 +205,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Ollama gateway",
     "DESCRIPTION": (
-        "Ollama for people and programs that hold a key. Press **Authorize**, paste your key into the first "
+        "Access to Ollama models. You need an API key. Press **Authorize**, paste your key into the first "
         "field, and *Try it out* works on every endpoint below.\n\n"
         "Every answer carries `X-Request-ID`, which names the request in the gateway's log; send one of your own and "
         "it is kept. Errors say what happened and what to do; beside those listed below, all endpoints answer 405 to "

@@ -263,7 +263,9 @@ class Variables(BaseSettings):
     METRICS_ADDRESSES: Networks = Field(
         default=[], description="Addresses or networks that read /metrics without a key"
     )
-    ALERT_WEBHOOK: WebhookURL | None = Field(default=None, description="URL that hears of budgets 80 % and all spent")
+    ALERT_WEBHOOK: WebhookURL | None = Field(
+        default=None, description="Webhook called when a budget reaches 80 % and 100 %"
+    )
     ALERT_SECRET: str = Field(default="", description="Key of the HMAC-SHA-256 that signs what that URL gets")
 
     # What it says

@@ -39,7 +39,7 @@ class WhoseForm(LimitFields):
 
     whose = forms.CharField(
         max_length=200,
-        label="Whose",
+        label="Applies to",
         help_text="team:NAME or owner:USER.",
         widget=UnfoldAdminTextInputWidget(attrs={"list": LISTED, "autofocus": True, "placeholder": "team:research"}),
     )

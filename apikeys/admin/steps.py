@@ -34,7 +34,7 @@ REVOKE = Step(
     name="revoke",
     verb="Revoke",
     question="will be refused within a second, for good: a revoked key cannot be brought back, only replaced by a new "
-    "one. What it is doing now is cut.",
+    "one. Requests in progress will be terminated.",
     done="Revoked {keys}: refused everywhere within a second.",
     nothing="These keys are revoked already.",
     danger=True,
@@ -45,7 +45,7 @@ REVOKE = Step(
 DISABLE = Step(
     name="disable",
     verb="Disable",
-    question="will be refused within a second, until enabled again. What it is doing now is cut.",
+    question="will be refused within a second, until enabled again. Requests in progress will be terminated.",
     done="Disabled {keys}: refused everywhere within a second.",
     nothing="These keys are disabled or revoked already.",
     danger=True,

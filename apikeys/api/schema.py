@@ -122,7 +122,7 @@ CHANGE: dict[str, Any] = {
 REVOKE: dict[str, Any] = {
     "operation_id": "delete_api_v1_keys_id",
     "summary": "Revoke a key",
-    "description": f"For good: all servers refuse it within a second, and what it is doing is cut. {NEEDS}",
+    "description": f"For good: all servers refuse it within a second, and requests in progress are terminated. {NEEDS}",
     "parameters": KEY_ID,
     "tags": TAGS,
     "responses": {200: KeyShown, **ALWAYS, **ONE},

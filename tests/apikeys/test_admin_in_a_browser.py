@@ -204,8 +204,8 @@ def test_a_key_is_issued_and_revoked_with_the_keyboard_alone(gateway: GatewaySer
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_a_team_is_limited_and_freed_with_the_keyboard_alone(gateway: GatewayServer, page: Page, look: str) -> None:
     page.goto(f"{gateway.url}/admin/apikeys/allowance/")
-    page.get_by_role("link", name="Limit somebody").press("Enter")
-    expect(page.get_by_label("Whose")).to_be_focused()
+    page.get_by_role("link", name="Add limit").press("Enter")
+    expect(page.get_by_label("Applies to")).to_be_focused()
     page.keyboard.type(f"team:typed-{look}")
     page.keyboard.press("Tab")
     page.keyboard.type("5")

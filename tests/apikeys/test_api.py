@@ -196,7 +196,7 @@ def test_a_key_touches_none_that_has_more(make_keys: Callable[..., Keys], gatewa
     [
         ({"label": ""}, "label"),
         ({"lable": "x"}, "'lable' is no field"),
-        ({"scopes": ["root"]}, "'root' is no scope"),
+        ({"scopes": ["root"]}, "Unknown scope 'root'"),
         ({"models": ["a b"]}, "models"),
         ({"models": "mistral"}, "models"),
         ({"addresses": ["10.0.0.300"]}, "addresses"),

@@ -53,7 +53,7 @@ def test_a_key_can_expire() -> None:
         ([""], "needs a label"),
         (["two\nlines"], "one line"),
         (["x" * 101], "100 characters"),
-        (["a", "--scopes", "inference,root"], "'root' is no scope"),
+        (["a", "--scopes", "inference,root"], "Unknown scope 'root'"),
         (["a", "--scopes", ","], "needs a scope"),
         (["a", "--models", "mistral,a b|c"], "'b|c' is no model"),
     ],

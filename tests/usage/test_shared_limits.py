@@ -98,7 +98,7 @@ def test_staff_who_may_only_look_can_only_look(client: Client) -> None:
     for path in (LIST, page("team:research")):
         said = client.get(path).content.decode()
         assert "3 requests at once" in said
-        assert "Limit somebody" not in said
+        assert "Add limit" not in said
         assert "Set limits" not in said
     assert client.get(ADD).status_code == 403
     assert client.post(ADD, {"whose": "team:x", "concurrency": "1"}).status_code == 403
