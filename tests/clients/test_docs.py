@@ -18,6 +18,7 @@ TEXT = (BASE_DIR / "docs" / "clients.md").read_text()
 CLIENTS = [
     "curl",
     "ollama (the command)",
+    "Programs without any place for a key",
     "ollama-python",
     "ollama-js",
     "openai-python",
