@@ -12,11 +12,24 @@ from proxy.dialects.base import Reader, WireFormat, cached, count, latest, nanos
 
 # Nanoseconds, in the order of Usage's fields.
 DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+COUNTS = ("prompt_eval_count", "eval_count")
 
 
-def usage_of(answer: dict[str, Any], least: int | None = 0) -> Usage:
-    """Reads Ollama's counts and durations; counts that are left out are `least`: in a last line Ollama means zero."""
-    prompt, output = (count(answer.get(name, least)) for name in ("prompt_eval_count", "eval_count"))
+def has_counts(answer: dict[str, Any]) -> bool:
+    """Tells whether an answer has any count."""
+    return not answer.keys().isdisjoint(COUNTS)
+
+
+def has_output(answer: dict[str, Any]) -> bool:
+    """Tells whether an answer has something that a model wrote."""
+    written = answer.get("message")
+    parts = written if isinstance(written, dict) else answer
+    return any(parts.get(name) for name in ("content", "response", "thinking", "tool_calls"))
+
+
+def usage_of(answer: dict[str, Any], least: int | None) -> Usage:
+    """Reads Ollama's counts and durations; counts that are left out are `least`."""
+    prompt, output = (count(answer.get(name, least)) for name in COUNTS)
     # Since 0.34; absent where it is not known.
     kept = cached(answer.get("prompt_eval_cached_count"), prompt)
     total, load, reading, writing = (nanoseconds(answer.get(name)) for name in DURATIONS)
@@ -29,6 +42,7 @@ class LineReader(Reader):
     separator = b"\n"
     # As Go writes it, and as others do; a nested key looks the same, so a hit is parsed.  The third is a count's.
     marks: ClassVar[tuple[bytes, ...]] = (b'"done":true', b'"done": true', b'eval_count"', b'"error"')
+    looked_at = 0  # lines of blocks with a mark
 
     def end(self) -> bytes:
         """Returns a last line that came without its newline, as answers of one object do; half a line is none."""
@@ -44,15 +58,21 @@ class LineReader(Reader):
                 return None
             if self.is_last(answer):
                 self.over = True
-            elif "eval_count" in answer or "prompt_eval_count" in answer:
+            elif has_counts(answer):
                 self.usage = latest(self.usage, usage_of(answer, None))
+        self.looked_at += 1
         return frame
 
     def is_last(self, answer: dict[str, Any]) -> bool:
-        """Tells whether a line is the last, and reads its counts."""
+        """Tells whether a line is the last, and reads its counts.
+
+        Ollama leaves out counts of zero; where an answer came, a line without any count is of one that does not count.
+        """
         if answer.get("done") is not True:
             return False
-        self.usage = latest(self.usage, usage_of(answer, None if self.usage is not UNCOUNTED else 0))
+        uncounted = not has_counts(answer) and (self.events or self.looked_at or has_output(answer))
+        least = None if uncounted or self.usage is not UNCOUNTED else 0
+        self.usage = latest(self.usage, usage_of(answer, least))
         return True
 
     def length_end(self) -> bytes:
@@ -112,9 +132,10 @@ class NDJSON(WireFormat):
     reader = LineReader
 
     def usage(self, body: bytes) -> Usage:
-        """Reads the counts of an answer in one object; one that is not done has none that it leaves out."""
+        """Reads the counts of an answer in one object; what it leaves out is zero as in a last line."""
         answer = parsed(body)
-        return usage_of(answer, 0 if answer.get("done") is True else None)
+        is_zero = answer.get("done") is True and (has_counts(answer) or not has_output(answer))
+        return usage_of(answer, 0 if is_zero else None)
 
 
 class LinesAsEvents(NDJSON):

@@ -277,3 +277,29 @@ def test_whatever_stands_for_counts_breaks_nothing(said: object) -> None:
     read(RESPONSES, b'event: response.completed\ndata: {"response":' + body + b"}\n\n")
     read(CHUNKS, b"data: " + body + b"\n\n", hide_usage=True)
     read(LINES, body + b"\n")
+
+
+@pytest.mark.parametrize("path", NATIVE)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_an_answer_whose_end_has_no_counts_is_charged_an_estimate(house: House, path: str, *, stream: bool) -> None:
+    line = house.line(house.ask(path, saying(path, "one two three [[chunks=40 usage=0]]", stream=stream)))
+    assert (line["ended"], line["estimated"]) == ("done", True)
+    assert line["prompt_tokens"] > 0
+    assert line["completion_tokens"] > 0
+
+
+def test_an_end_without_counts_is_zero_only_where_no_answer_came() -> None:
+    last = line_of({"model": "m", "done": True, "done_reason": "load", "message": {"content": ""}})
+    assert counts(read(LINES, last)[1]) == (0, 0, None, False)
+    for text in ({"message": {"content": "a"}}, {"message": {"tool_calls": [{}]}}, {"response": "a"}):
+        said = line_of({"model": "m", **text, "done": True})
+        assert counts(read(LINES, said)[1])[:2] == (None, None)
+        assert LINES.usage(said)[:2] == (None, None)
+        assert LINES.usage(line_of({**json.loads(said), "eval_count": 5}))[:2] == (0, 5)
+    assert LINES.usage(last)[:2] == (0, 0)
+    first = line_of({"message": {"content": "a"}, "done": False})
+    assert counts(read(LINES, first + last)[1])[:2] == (None, None)
+    reader = LINES.reader(facts())
+    reader.feed(first)
+    reader.feed(last)
+    assert counts(reader)[:2] == (None, None)
