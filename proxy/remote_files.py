@@ -64,7 +64,7 @@ def check_parts(parts: Any, where: str) -> None:
         for key, value in part.items():
             name = fold(key)
             if name.endswith("_url"):
-                check_address(value.get("url") if isinstance(value, dict) else value, f"{where}.{key[:40]}")
+                check_addresses(value, f"{where}.{key[:40]}")
             elif name == "url" and is_file:
                 check_address(value, f"{where}.{key}")
             elif name in CONTENT and is_file:
@@ -85,6 +85,17 @@ def check_holder(holder: dict[str, Any], where: str) -> None:
             check_content(value, f"{where}.{key[:40]}")
         elif name == "content" and isinstance(value, dict | list):
             check_parts(value, where)
+
+
+def check_addresses(value: Any, where: str) -> None:
+    """Checks an address, an object that holds one as its `url`, or a list of either."""
+    for one in value if isinstance(value, list) else (value,):
+        if isinstance(one, dict):
+            for key, address in one.items():
+                if fold(key) == "url":
+                    check_address(address, where)
+        else:
+            check_address(one, where)
 
 
 def check_address(value: Any, where: str) -> None:
