@@ -43,15 +43,22 @@ class Lane:
     def find_prefix(self, raw_path: bytes) -> tuple[type[RelayView], str] | None:
         """Returns the view of a path with a parameter, and the parameter.
 
-        An id that names a model may have a slash too many behind it; no model's name ends with one.
+        An id that names a model may have a slash too many on either side; no model's name begins or ends with one.
         """
         for prefix, view in self.prefixes:
             if raw_path.startswith(prefix) and len(raw_path) > len(prefix):
                 argument = raw_path[len(prefix) :]
-                if view.path.endswith("{id}") and argument.endswith(b"/") and not argument.endswith(b"//"):
-                    argument = argument[:-1] or argument
+                if view.path.endswith("{id}"):
+                    argument = without_outer_slashes(argument)
                 return view, unquote(argument.decode("ascii", "replace"))
         return None
+
+
+def without_outer_slashes(argument: bytes) -> bytes:
+    """Returns a path's parameter without one slash at each end; more than one at an end mean nothing, and stay."""
+    if b"//" in argument:
+        return argument
+    return argument.removeprefix(b"/").removesuffix(b"/") or argument
 
 
 LANE = Lane(VIEWS.items())

@@ -343,6 +343,8 @@ SLASHES = {
     "/v1//models": "/v1/models",
     "/api/v1/models/": "/api/v1/models",
     "/v1/models/stub/": "/v1/models/{id}",
+    "/v1/models//stub": "/v1/models/{id}",
+    "/v1/models//stub/": "/v1/models/{id}",
     "//v1/models/stub": "/v1/models/{id}",
     "//v1//models/stub/": "/v1/models/{id}",
 }
