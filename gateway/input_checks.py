@@ -1,4 +1,8 @@
-"""Refuses what no database can hold before a query is made of it: PostgreSQL has no NUL, and an ID is a number."""
+"""Refuses what no database can hold, or should look for, before a query is made of it.
+
+PostgreSQL has no NUL, and an ID is a number.  A regular expression may take a database for ever: SQLite's are Python's,
+which hold up all requests of the process meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 NUL = "\0"
 # IDs have 64 bits in both databases; SQLite's driver raises OverflowError beyond.
 LARGEST_ID = 2**63 - 1
+# Django's lists of the admin take any lookup from a query; no filter of ours has these.
+EXPRESSIONS = frozenset({"regex", "iregex"})
 
 
 class InputCheckMiddleware(MiddlewareMixin):
@@ -33,6 +39,8 @@ class InputCheckMiddleware(MiddlewareMixin):
         """
         if any(NUL in text for name, values in request.GET.lists() for text in (name, *values)):
             return nul_in_query(request)
+        if any(name.rpartition("__")[2] in EXPRESSIONS for name in request.GET):
+            return bad_request(request)
         cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         if cookie is not None and not (cookie.isascii() and cookie.isalnum()):
             del request.COOKIES[settings.SESSION_COOKIE_NAME]

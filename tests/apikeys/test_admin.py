@@ -318,3 +318,29 @@ def test_a_forged_form_is_refused(admin_user: User) -> None:
     client.force_login(admin_user)
     assert client.post(page(key, "revoke"), {"confirmed": "yes"}).status_code == 403
     assert client.post(ADD, {"label": "x", "expires_0": "", "expires_1": ""}).status_code == 403
+
+
+# Lookups that a list is narrowed down by, whoever writes the address
+
+
+@pytest.mark.parametrize("lookup", ["digest__startswith=a", "old_digest__gt=a", "digest=a"])
+def test_no_list_is_narrowed_down_by_what_it_never_shows(admin_client: Client, lookup: str) -> None:
+    Key.objects.issue(label="Ana")
+    assert admin_client.get(f"{LIST}?{lookup}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{LIST}?label__regex=^(.|.)*!$",
+        f"{LIST}?owner__username__iregex=a",
+        "/admin/auth/user/?username__regex=a",
+        "/admin/auth/group/?name__iregex=a",
+        "/admin/apikeys/auditentry/?actor__regex=a",
+        "/admin/apikeys/auditentry/export.csv?actor__regex=a",
+        "/admin/apikeys/attemptcount/?address__regex=a",
+        "/admin/usage/usagerecord/?model__regex=a",
+    ],
+)
+def test_no_regular_expression_of_a_query_reaches_the_database(admin_client: Client, address: str) -> None:
+    assert admin_client.get(address).status_code == 400
