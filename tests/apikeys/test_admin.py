@@ -344,3 +344,11 @@ def test_no_list_is_narrowed_down_by_what_it_never_shows(admin_client: Client, l
 )
 def test_no_regular_expression_of_a_query_reaches_the_database(admin_client: Client, address: str) -> None:
     assert admin_client.get(address).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address", [f"{LIST}?q=", "/admin/auth/user/?q=", "/admin/search/?s=", "/admin/auth/group/?q="]
+)
+def test_a_search_for_more_words_than_a_database_takes_is_refused(admin_client: Client, address: str) -> None:
+    assert admin_client.get(address + "+".join(["a"] * 50)).status_code == 200
+    assert admin_client.get(address + "+".join(["a"] * 1001)).status_code == 400
