@@ -15,6 +15,11 @@ CHARACTERS_A_TOKEN = 4
 # How many tokens a model makes of an image or a document has nothing to do with the size of its base64.  This is the
 # least that today's vision models make of an image.
 TOKENS_A_FILE = 256
+# What is assumed of a recording whose counts Ollama does not say: models make about 25 tokens of a second, and a second
+# has some 25,000 bytes, between those of an MP3 and of uncompressed speech.
+TOKENS_A_SECOND = 25
+BYTES_A_TOKEN = 1000
+MOST_OF_A_RECORDING = 100_000
 # Fields of a message, a content part or an item that hold an image, a recording or a document.
 FILES = frozenset(
     {
@@ -133,6 +138,11 @@ def prompt_tokens(payload: Mapping[str, Any], fields: Iterable[str]) -> int:
 def tokens_of(characters: int) -> int:
     """Returns the estimated tokens of a text with this many characters."""
     return -(-characters // CHARACTERS_A_TOKEN)
+
+
+def tokens_of_recording(size: int) -> int:
+    """Returns the estimated tokens of a recording of so many bytes."""
+    return min(-(-size // BYTES_A_TOKEN), MOST_OF_A_RECORDING)
 
 
 def characters(value: Any) -> int:

@@ -13,14 +13,16 @@ from proxy.dialects.native import NATIVE
 from proxy.dialects.ndjson import NDJSON, LinesAsEvents, Progress
 from proxy.dialects.openai import OPENAI
 from proxy.dialects.ours import OURS
-from proxy.dialects.single import Embeddings, Free
+from proxy.dialects.single import Embeddings, Free, Transcription
 
 if TYPE_CHECKING:
     from proxy.dialects.base import Surface, WireFormat
     from proxy.shapes import Shape
 
 # How a route is served: see proxy/serving.
-Kind = Literal["relay", "plain", "tags", "running", "models", "model", "count", "show", "status", "upload"]
+Kind = Literal[
+    "relay", "plain", "tags", "running", "models", "model", "count", "show", "status", "upload", "transcribe"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Route:
 
 
 JSON, LINES, EVENTS, CHUNKS = Free(), NDJSON(), LinesAsEvents(), Chunks()
-PROGRESS, VECTORS = Progress(), Embeddings()
+PROGRESS, VECTORS, TRANSCRIPT = Progress(), Embeddings(), Transcription()
 
 
 def seed(path: str, upstream: str, wire: WireFormat, shape: Shape, summary: str) -> Route:
@@ -107,6 +109,12 @@ def openai(prefix: str, path: str, wire: WireFormat, shape: Shape, summary: str)
     )
 
 
+def transcriptions(prefix: str) -> Route:
+    """Returns the row of recordings that become text."""
+    row = openai(prefix, "audio/transcriptions", TRANSCRIPT, shapes.TRANSCRIPTION, "Transcribe a recording")
+    return replace(row, kind="transcribe")
+
+
 def models(prefix: str) -> list[Route]:
     """Returns the rows of OpenAI's list of models."""
     rows: list[tuple[str, Kind, str]] = [
@@ -154,9 +162,11 @@ ROUTES: tuple[Route, ...] = (
     openai("/v1", "completions", CHUNKS, shapes.COMPLETIONS, "Complete a prompt"),
     openai("/v1", "embeddings", VECTORS, shapes.OPENAI_EMBEDDINGS, "Embed texts"),
     openai("/v1", "responses", Responses(), shapes.RESPONSES, "Respond to an input"),
+    transcriptions("/v1"),
     *models("/v1"),
     openai("/api/v1", "chat/completions", CHUNKS, shapes.CHAT_COMPLETIONS, "Answer a conversation"),
     openai("/api/v1", "embeddings", VECTORS, shapes.OPENAI_EMBEDDINGS, "Embed texts"),
+    transcriptions("/api/v1"),
     *models("/api/v1"),
     # Anthropic's
     Route(

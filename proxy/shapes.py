@@ -159,6 +159,18 @@ RESPONSES = Shape(
     cap="max_output_tokens",
     texts=("input", "instructions", "tools"),
 )
+# The fields of a form beside its file; those with brackets may be repeated.
+TRANSCRIPTION = Shape(
+    struct=structs.TRANSCRIPTION,
+    types={
+        **STREAMED,
+        **dict.fromkeys(("language", "prompt", "response_format", "chunking_strategy"), (str,)),
+        "temperature": (float,),
+        **dict.fromkeys(("timestamp_granularities[]", "include[]"), (list,)),
+    },
+    required=("model",),
+    texts=("prompt",),
+)
 MESSAGES = Shape(
     struct=structs.MESSAGES,
     types={**STREAMED, "messages": (list,), "tools": (list,), "max_tokens": (int,)},

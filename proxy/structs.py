@@ -57,6 +57,7 @@ GENERATE = Struct(f"{SAMPLING} prompt suffix system template context raw images 
 CHAT = Struct(SAMPLING, messages=NATIVE_MESSAGE, tools=TOOL)
 EMBED = Struct("model input truncate dimensions keep_alive options")
 EMBEDDINGS = Struct("model prompt keep_alive options")
+TRANSCRIPTION = Struct("file model language prompt response_format temperature stream")
 SHOW = Struct("model name system template verbose options")
 
 OPENAI_MESSAGE = Struct("role content reasoning name tool_call_id", tool_calls=TOOL_CALL)

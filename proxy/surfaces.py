@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # The longest prefix that fits decides.
 PREFIXES: tuple[tuple[str, Surface], ...] = (
+    ("/api/v1/audio/", OPENAI),
     ("/api/v1/chat/completions", OPENAI),
     ("/api/v1/embeddings", OPENAI),
     ("/api/v1/models", OPENAI),
@@ -24,6 +25,7 @@ PREFIXES: tuple[tuple[str, Surface], ...] = (
     ("/v1/messages", ANTHROPIC),
     ("/v1/", OPENAI),
     # Where OpenAI's clients come whose base URL lacks its `/v1`: they show no other shape of error.
+    ("/audio/transcriptions", OPENAI),
     ("/chat/completions", OPENAI),
     ("/completions", OPENAI),
     ("/embeddings", OPENAI),

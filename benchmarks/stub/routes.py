@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from benchmarks.stub import catalogue, embeddings, errors, gojson, management, names
+from benchmarks.stub import catalogue, embeddings, errors, gojson, management, names, transcriptions
 from benchmarks.stub.answer import PLAIN, Answer, Stream, Whole
 from benchmarks.stub.anthropic import Messages
 from benchmarks.stub.asking import Asked, Run, run
@@ -156,6 +156,15 @@ def bare(handle: Callable[[Request], Answer]) -> Callable[[Request], Reply]:
     return reply
 
 
+def transcribe(request: Request) -> Reply:
+    """Answers a form with a recording."""
+    fields = transcriptions.read(request.body)
+    prompt, model = (fields.get(name, b"").decode("utf-8", "replace") for name in ("prompt", "model"))
+    knobs = find(prompt, model, request.default_knobs)
+    refuse(knobs)
+    return Reply(transcriptions.transcription(fields, knobs), knobs)
+
+
 def refuse(knobs: Knobs) -> None:
     """Raises Refusal when the knobs ask for an error before the first byte."""
     if knobs.context:
@@ -202,12 +211,7 @@ ROUTES = (
     Route("GET", "/v1/models/{}", bare(lambda request: catalogue.retrieve(request.argument)), "openai"),
     Route("POST", "/v1/responses", infer(Responses(), "openai"), "openai"),
     Route("POST", "/v1/messages", infer(Messages(), "anthropic"), "anthropic"),
-    Route(
-        "POST",
-        "/v1/audio/transcriptions",
-        bare(lambda _: Whole(b'{"text":"stub"}\n', content_type="application/x-ndjson")),
-        "openai",
-    ),
+    Route("POST", "/v1/audio/transcriptions", transcribe, "openai"),
 )
 HEAD_TOO = {"/", "/api/version", "/api/tags"}
 EXACT = {(route.method, route.path): route for route in ROUTES} | {

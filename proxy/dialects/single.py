@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
-from proxy.call import Usage
-from proxy.dialects.base import WireFormat, cached, count, nanoseconds
+from proxy.call import UNCOUNTED, Usage
+from proxy.dialects.base import WireFormat, cached, count, nanoseconds, object_of, parsed
+from proxy.dialects.events import response_usage
 from proxy.dialects.ndjson import LineReader
+from proxy.estimate import TOKENS_A_SECOND
 
 # Vectors are long and the count stands behind them: only the tail is looked at.
 TAIL_BYTES = 1024
@@ -34,6 +37,21 @@ class Embeddings(WireFormat):
             load_duration=nanoseconds(found.get(b"load_duration")),
             cached_tokens=cached(found.get(b"prompt_eval_cached_count", found.get(b"cached_tokens")), prompt),
         )
+
+
+class Transcription(WireFormat):
+    """A recording's text, and its tokens or its length in seconds where these are told: Ollama 0.34 tells neither."""
+
+    media_type = "application/json"
+    reader = LineReader
+
+    def usage(self, body: bytes) -> Usage:
+        """Reads `usage`, as OpenAI has it: of the type `tokens`, or of the type `duration`."""
+        said = object_of(parsed(body).get("usage"))
+        seconds = said.get("seconds")
+        if "input_tokens" in said or not isinstance(seconds, int | float) or isinstance(seconds, bool):
+            return response_usage(said) if said else UNCOUNTED
+        return Usage(count(math.ceil(seconds * TOKENS_A_SECOND)))
 
 
 class Free(WireFormat):

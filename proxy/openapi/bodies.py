@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from proxy.call import Facts
+from proxy.forms import MEDIA_TYPE
 from proxy.openapi.schemas import TYPES, schema_of
 
 if TYPE_CHECKING:
@@ -25,18 +26,34 @@ FIELDS = {
     "images": "Pictures in base64, for models that see.",
     "tools": "Functions that the model may ask to be called.",
     "keep_alive": "How long the model stays in memory afterwards, such as `5m`.",
+    "language": "The language that is spoken, such as `en`.",
+    "response_format": "`json` or `text`; Ollama answers all others as `json`.",
     "max_tokens": "The largest number of tokens to answer with.",
 }
 
 
 def has_body(route: Route) -> bool:
-    """Tells whether a route's requests carry JSON."""
+    """Tells whether a route's requests carry fields, as JSON or as a form."""
     return route.method not in ("GET", "HEAD") and bool(route.shape.types)
 
 
 def streams(route: Route) -> bool:
     """Tells whether a route's answers can be streamed."""
     return has_body(route) and route.shape.stream_default is not None
+
+
+def form_body(route: Route, example: Example) -> Schema:
+    """Describes a form with a file."""
+    schema: Schema = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "format": "binary", "description": "The recording, such as a WAV or MP3 file."},
+            **{name: field(route, name) for name in route.shape.types},
+        },
+        "required": ["file", *route.shape.required],
+        "additionalProperties": False,
+    }
+    return {"required": True, "content": {MEDIA_TYPE: {"schema": schema, "example": example.asked}}}
 
 
 def request_body(route: Route, example: Example) -> Schema:

@@ -166,6 +166,10 @@ def openai(model: str) -> dict[str, Example]:
                 "usage": {"prompt_tokens": 12, "total_tokens": 12},
             },
         ),
+        "/v1/audio/transcriptions": Example(
+            asked={"model": model, "response_format": "json"},
+            answered={"text": "Because of Rayleigh scattering."},
+        ),
         "/v1/models": Example(answered={"object": "list", "data": [listed]}),
         "/v1/models/{id}": Example(answered=listed),
         "/v1/responses": Example(

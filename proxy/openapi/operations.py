@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 from django.conf import settings
 
-from proxy.openapi.bodies import has_body, request_body, streams, success
+from proxy.openapi.bodies import form_body, has_body, request_body, streams, success
 from proxy.openapi.errors import REASONS, reference
 from proxy.openapi.examples import Example, examples
 from proxy.openapi.schemas import TYPES
@@ -43,6 +43,7 @@ BEHIND = {
     "models": LISTED,
     "model": "Describes a model that your key may use.",
     "status": "Answered here: cloud models are on or off for this gateway, whatever Ollama's own setting is.",
+    "transcribe": "Takes a form with a recording, for Ollama's `{upstream}`. Answers can't be streamed.",
     "count": "An estimate of the gateway's own, marked as such: Ollama has no way to ask.",
 }
 
@@ -68,7 +69,9 @@ def operation(route: Route, security: list[Schema]) -> Schema:
             {"name": name, "in": "path", "required": True, "schema": TYPES[str], "example": parameters[name]}
             for name in names
         ]
-    if has_body(route):
+    if route.kind == "transcribe":
+        described["requestBody"] = form_body(route, example)
+    elif has_body(route):
         described["requestBody"] = request_body(route, example)
     elif route.kind == "upload":
         described["requestBody"] = FILE
@@ -107,7 +110,7 @@ def description(route: Route, example: Example) -> str:
         said.append(" and ".join(f"`{name}`" for name in route.shape.required) + " must be given.")
     if route.default_model:
         said.append(f"Without `model`, `{settings.OLLAMA_MODEL}` answers.")
-    if has_body(route):
+    if has_body(route) and route.kind != "transcribe":
         said.append("Fields that are not listed here are passed on to Ollama.")
     return " ".join(said) + (streaming(route, example) if streams(route) else "")
 

@@ -10,6 +10,7 @@ from proxy.serving.listing import list_models, list_running, list_tags, one_mode
 from proxy.serving.plain import plain
 from proxy.serving.show import show
 from proxy.serving.status import cloud_status
+from proxy.serving.transcribing import transcribe
 from proxy.serving.upload import upload
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ SERVE: dict[Kind, Serve] = {
     "show": show,
     "status": cloud_status,
     "upload": upload,
+    "transcribe": transcribe,
 }

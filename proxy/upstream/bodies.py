@@ -9,6 +9,8 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+JSON = "application/json"
+
 
 class Body(httpx.AsyncByteStream):
     """A request body that is known whole, so that it travels with a Content-Length."""
@@ -24,9 +26,10 @@ class Body(httpx.AsyncByteStream):
 class Upload(httpx.AsyncByteStream):
     """A request body that comes bit by bit; of an unknown size (None) it travels in chunks."""
 
-    def __init__(self, parts: AsyncIterator[bytes], size: int | None) -> None:
+    def __init__(self, parts: AsyncIterator[bytes], size: int | None, content_type: str = JSON) -> None:
         self.parts = parts
         self.size = size
+        self.content_type = content_type
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Returns the parts."""

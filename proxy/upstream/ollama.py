@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from proxy.exceptions import UNAVAILABLE, UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from proxy.upstream.bodies import Body, Payload, Upload
+from proxy.upstream.bodies import JSON, Body, Payload, Upload
 from proxy.upstream.connection import Unreadable
 from proxy.upstream.pool import Untrusted
 from proxy.upstream.transport import Chunks, Target, Transport
@@ -79,7 +79,7 @@ class Upstream:
         self.transport = transport
         self.headers = dict(headers)
         self.connect_timeout = connect_timeout
-        self.targets: dict[tuple[str, str], Target] = {}
+        self.targets: dict[tuple[str, str, str], Target] = {}
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -89,16 +89,16 @@ class Upstream:
         pool = self.transport.pool
         return len(pool.every), len(pool.free) + len(pool.resting)
 
-    def target(self, method: str, path: str) -> Target:
+    def target(self, method: str, path: str, content_type: str = JSON) -> Target:
         """Returns the prepared target of a route's upstream path."""
-        target = self.targets.get((method, path))
+        target = self.targets.get((method, path, content_type))
         if target is None:
             headers = dict(self.headers)
             if method == "POST":
-                headers["Content-Type"] = "application/json"
+                headers["Content-Type"] = content_type
             target = Target(method, httpx.URL(self.address + path), httpx.Headers(headers))
             if len(self.targets) < MAX_TARGETS:
-                self.targets[method, path] = target
+                self.targets[method, path, content_type] = target
         return target
 
     async def send(self, method: str, path: str, body: Payload = b"") -> Answer:
@@ -107,8 +107,8 @@ class Upstream:
         `path` is one of the table's; of a client's words only a digest is ever part of it.  Nothing is ever sent twice.
         Raises UpstreamUnreachable, UpstreamTimeout or UpstreamBroke.
         """
-        target = self.target(method, path)
         stream = body if isinstance(body, Upload) else Body(body)
+        target = self.target(method, path, body.content_type) if isinstance(body, Upload) else self.target(method, path)
         try:
             return Answer(await self.transport.handle_async_request(Asked(target, stream)))
         except Untrusted:

@@ -166,6 +166,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/responses": {"model": "stub", "input": TEXT},
     "/v1/messages": {"model": "stub", "messages": SAID, "max_tokens": 99},
 }
+# The same of forms: their type, and a form with a small recording.
+FORM_TYPE = "multipart/form-data; boundary=x"
+FORM = (
+    b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nstub\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\x00\xff\r\n--x--\r\n'
+)
+FORMS = ("/v1/audio/transcriptions", "/api/v1/audio/transcriptions")
 MANAGE_BODIES: dict[str, dict[str, Any]] = {
     "/api/pull": {"model": "stub"},
     "/api/push": {"model": "stub"},
@@ -180,6 +187,7 @@ UPSTREAM = {
     "/api/v1/completions": "/v1/completions",
     "/api/v1/chat/completions": "/v1/chat/completions",
     "/api/v1/embeddings": "/v1/embeddings",
+    "/api/v1/audio/transcriptions": "/v1/audio/transcriptions",
 }
 STREAMED = [path for path in BODIES if not path.endswith(("embed", "embeddings", "show"))]
 # How each path speaks of errors.
@@ -188,6 +196,7 @@ SURFACES = {
     **{path: "ollama" for path in (*BODIES, *MANAGE_BODIES) if path.startswith("/api/") and "/v1/" not in path},
     **{path: "openai" for path in BODIES if path.endswith(("chat/completions", "/responses"))},
     **dict.fromkeys(("/v1/completions", "/v1/embeddings", "/api/v1/embeddings"), "openai"),
+    **dict.fromkeys(FORMS, "openai"),
     "/v1/messages": "anthropic",
 }
 DIGEST = "sha256:" + "0a" * 32

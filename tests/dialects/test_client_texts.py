@@ -17,7 +17,7 @@ from gateway.variables import Variables
 from proxy import exceptions
 from proxy.exceptions import UpstreamError, UpstreamRefusal
 from proxy.refusals import too_old, upstream_refusal
-from tests.dialects.front import BODIES, House, Keyed, error_of, last_words, opened
+from tests.dialects.front import BODIES, FORM, FORM_TYPE, FORMS, House, Keyed, error_of, last_words, opened
 from tests.harness import BASE_DIR
 from tests.proxy.wire import FakeUpstream, Peer, fake_upstream
 
@@ -222,6 +222,7 @@ def old_ollama(version: bytes, listed: bytes = b'{"models":[]}') -> object:
         ("/v1/messages", "Ollama 0.9.3 has no /v1/messages; it came with 0.14.0: update it."),
         ("/api/embed", "Ollama 0.9.3 has no /api/embed: update it."),
         ("/v1/embeddings", "Ollama 0.9.3 has no /v1/embeddings: update it."),
+        *((path, "Ollama 0.9.3 has no /v1/audio/transcriptions; it came with 0.20.0: update it.") for path in FORMS),
         ("/api/chat", "The model server is unavailable."),
     ],
 )
@@ -229,7 +230,10 @@ def test_an_ollama_too_old_for_a_path_is_called_that(
     upstream: FakeUpstream, fronted: House, path: str, words: str
 ) -> None:
     upstream.behave = old_ollama(b'{"version":"0.9.3"}')
-    answer = fronted.ask(path, BODIES[path])
+    is_form = path in FORMS
+    answer = fronted.ask(
+        path, FORM if is_form else BODIES[path], headers={"Content_Type": FORM_TYPE} if is_form else {}
+    )
     assert answer.status == 502
     assert words in error_of(path, answer)[1]
     assert answer.headers["x-should-retry"] == "false"

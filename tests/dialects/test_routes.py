@@ -7,11 +7,11 @@ import itertools
 import pytest
 
 from proxy.routes import ROUTES
-from tests.dialects.front import BODIES, DIGEST, MANAGE_BODIES, House, name_of, upstream_path
+from tests.dialects.front import BODIES, DIGEST, FORM, FORM_TYPE, FORMS, MANAGE_BODIES, House, name_of, upstream_path
 
 BLOB = f"/api/blobs/{DIGEST}"
 # All of Ollama's routes, those of earlier versions included, by what the gateway does with them.
-INFERENCE = {("POST", path): f"POST {upstream_path(path)}" for path in BODIES} | {
+INFERENCE = {("POST", path): f"POST {upstream_path(path)}" for path in (*BODIES, *FORMS)} | {
     ("GET", "/api/tags"): "GET /api/tags",
     ("HEAD", "/api/tags"): "GET /api/tags",
     ("GET", "/api/ps"): "GET /api/ps",
@@ -37,7 +37,8 @@ NEVER = [
     "/api/experimental/web_fetch",
     "/api/experimental/model-recommendations",
     "/api/experimental/aliases",
-    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+    "/v1/audio/speech",
     "/v1/images/generations",
     "/v1/images/edits",
     "/v1/images/variations",
@@ -61,6 +62,8 @@ def body_of(method: str, path: str) -> object:
         return None
     if path == BLOB:
         return b"a file"
+    if path in FORMS:
+        return FORM
     return BODIES.get(path) or MANAGE_BODIES.get(path) or BODIES["/v1/messages"]
 
 
@@ -77,7 +80,8 @@ def test_every_row_of_the_table_is_tried_here() -> None:
 
 @pytest.mark.parametrize(("method", "path"), INFERENCE)
 def test_an_ordinary_key_reaches_inference_and_lists(house: House, method: str, path: str) -> None:
-    answer = house.ask(path, body_of(method, path), method=method)
+    headers = {"Content_Type": FORM_TYPE} if path in FORMS else {}
+    answer = house.ask(path, body_of(method, path), method=method, headers=headers)
     assert answer.status == 200
     assert INFERENCE[method, path] in [name_of(request) for request in house.stub.requests()]
 

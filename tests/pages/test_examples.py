@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
@@ -65,8 +67,25 @@ def body_of(operation: dict[str, Any]) -> tuple[str, bytes] | None:
         examples += [one["value"] for one in described.get("examples", {}).values()]
         assert examples, f"{operation['operationId']} has no example of its body"
         value = examples[0]
+        if media_type == "multipart/form-data":
+            return form_of(described["schema"], value)
         return media_type, value.encode() if isinstance(value, str) else json.dumps(value).encode()
     return None
+
+
+def form_of(schema: dict[str, Any], fields: dict[str, Any]) -> tuple[str, bytes]:
+    """A form with these fields, and a WAV file without sound for each file of the schema, and its media type."""
+    recording = BytesIO()
+    with wave.open(recording, "wb") as sound:
+        sound.setparams((1, 2, 16000, 0, "NONE", "not compressed"))
+        sound.writeframes(bytes(320))
+    files = {
+        name: ("silence.wav", recording.getvalue())
+        for name, field in schema["properties"].items()
+        if field.get("format") == "binary"
+    }
+    request = httpx.Request("POST", "http://form.example", data=fields, files=files)
+    return request.headers["Content-Type"], request.read()
 
 
 def example_of(parameter: dict[str, Any]) -> str:

@@ -90,7 +90,21 @@ def form(value: Any) -> Any:
     return {name: form(inner) for name, inner in value.items()} if isinstance(value, dict) else None
 
 
-@pytest.mark.parametrize("route", [row for row in ROUTES if has_body(row)], ids=lambda row: f"{row.method} {row.path}")
+FORMS = [row for row in ROUTES if row.kind == "transcribe"]
+JSON_BODIES = [row for row in ROUTES if has_body(row) and row not in FORMS]
+
+
+@pytest.mark.parametrize("route", FORMS, ids=lambda row: f"{row.method} {row.path}")
+def test_a_form_is_shown_with_its_file(schema: dict[str, Any], route: Route) -> None:
+    body = described(schema, route)["requestBody"]
+    (shown,) = body["content"].values()
+    assert list(body["content"]) == ["multipart/form-data"]
+    assert shown["schema"]["properties"].keys() == {"file", *route.shape.types}
+    assert shown["schema"]["required"] == ["file", "model"]
+    assert shown["example"].keys() <= shown["schema"]["properties"].keys()
+
+
+@pytest.mark.parametrize("route", JSON_BODIES, ids=lambda row: f"{row.method} {row.path}")
 def test_the_requests_that_are_shown_are_accepted(schema: dict[str, Any], route: Route) -> None:
     content = described(schema, route)["requestBody"]["content"]["application/json"]
     shown = [example["value"] for example in content["examples"].values()]
