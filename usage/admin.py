@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from apikeys.admin.lookups import OwnFilters
 from usage import keylist, limitpages  # noqa: F401 -- they register themselves
 from usage.call_filters import DayFilter, ErrorFilter, ModelFilter, OwnerFilter, StatusFilter, TeamFilter
 from usage.call_search import LOWEST_ERROR, WELL, find, not_kept
@@ -138,7 +139,7 @@ class CallChangeList(ChangeList):
 
 
 @admin.register(UsageRecord)
-class RecordAdmin(LookedAt, RecordModelAdmin):
+class RecordAdmin(OwnFilters, LookedAt, RecordModelAdmin):
     """Shows single calls, as long as they are kept: those that were served, and those that were not."""
 
     list_display = ("when", "how", "who", "what", "tokens", "took", "from_client")

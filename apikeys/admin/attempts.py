@@ -7,12 +7,13 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
+from apikeys.admin.lookups import OwnFilters
 from apikeys.admin.typed import AttemptModelAdmin
 from apikeys.models import AttemptCount
 
 
 @admin.register(AttemptCount)
-class AttemptAdmin(AttemptModelAdmin):
+class AttemptAdmin(OwnFilters, AttemptModelAdmin):
     """Shows from where how many came."""
 
     list_display = ("hour", "address", "count")

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from apikeys.admin.lookups import OwnFilters
 from apikeys.admin.stepping import named_pages
 from apikeys.delegation import ASSIGN_OWNER
 
@@ -69,7 +70,7 @@ class Bounded:
 
 
 @admin.register(User)
-class PersonAdmin(Bounded, PersonModelAdmin, Look):
+class PersonAdmin(OwnFilters, Bounded, PersonModelAdmin, Look):
     """A user; what is done to one's keys by deleting one is done in the name of whoever does it."""
 
     form = UserChangeForm
@@ -96,7 +97,7 @@ class PersonAdmin(Bounded, PersonModelAdmin, Look):
 
 
 @admin.register(Group)
-class PeopleAdmin(Bounded, GroupAdmin, Look):  # type: ignore[misc] # its stubs narrow a method of Bounded
+class PeopleAdmin(OwnFilters, Bounded, GroupAdmin, Look):  # type: ignore[misc] # its stubs narrow a method of Bounded
     """A group of users with the same permissions."""
 
     def get_urls(self) -> list[URLPattern]:

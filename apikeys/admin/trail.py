@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 
+from apikeys.admin.lookups import OwnFilters
 from apikeys.admin.typed import TrailModelAdmin
 from apikeys.models import AuditEntry
 from apikeys.models.allowance import said
@@ -44,7 +45,7 @@ class Echo:
 
 
 @admin.register(AuditEntry)
-class TrailAdmin(TrailModelAdmin):
+class TrailAdmin(OwnFilters, TrailModelAdmin):
     """Shows the trail; nobody adds, changes or deletes an entry."""
 
     list_display = ("number", "when", "actor", "action_badge", "key_id", "told", "address")

@@ -352,3 +352,34 @@ def test_no_regular_expression_of_a_query_reaches_the_database(admin_client: Cli
 def test_a_search_for_more_words_than_a_database_takes_is_refused(admin_client: Client, address: str) -> None:
     assert admin_client.get(address + "+".join(["a"] * 50)).status_code == 200
     assert admin_client.get(address + "+".join(["a"] * 1001)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "created__year=10000",
+        "created__year__gte=99999999999",
+        "created__iso_year=10000",
+        "created__gte=9999-12-31T23:59:59-12:00",
+        "owner__id__in=" + "9" * 30,
+        "id__range=1",
+        "label__contains=a",
+    ],
+)
+def test_no_lookup_but_those_of_the_filters_is_taken(admin_client: Client, lookup: str) -> None:
+    Key.objects.issue(label="Ana")
+    assert admin_client.get(f"{LIST}?{lookup}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(f"{LIST}?{query}" for query in ("state=active&owner=1&team=x&model=m", "state=legacy&q=Ana&o=1&p=1")),
+        "/admin/auth/user/?is_staff__exact=1&is_superuser__exact=0&is_active__exact=1&groups__id__exact=1",
+        "/admin/apikeys/auditentry/?action__exact=issued",
+        "/admin/usage/usagerecord/?status=failed&day=2026-01-01&error=x&model=m&team=x&owner=1",
+    ],
+)
+def test_the_filters_of_the_lists_work(admin_client: Client, address: str) -> None:
+    Key.objects.issue(label="Ana")
+    assert admin_client.get(address).status_code == 200
