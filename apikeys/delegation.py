@@ -75,6 +75,8 @@ def of_principal(principal: Principal, limits: Mapping[str, int]) -> Authority:
         windows=principal.windows,
         expires_at=principal.expires_at,
         limits=limits,
+        # It opens the gateway to whoever is in a network: that takes more than issuing keys, as in the admin.
+        may_unattend="manage" in principal.scopes,
         owners=None if principal.owner_id is None else frozenset({principal.owner_id}),
         teams=frozenset({principal.team}) if principal.team else None,
     )

@@ -388,7 +388,7 @@ def test_who_could_change_keys_keeps_what_that_was(world: dict[str, Any]) -> Non
 def test_the_authority_of_a_key_of_the_api_is_the_same_rule() -> None:
     key = Key(label="x", scopes="inference", team="a", owner_id=1, models="mistral", expires=timezone.now())
     principal = Principal("id", "label", scopes=frozenset({"inference", "keys"}))
-    assert of_principal(principal, {}) == Authority(scopes=principal.scopes)
+    assert of_principal(principal, {}) == Authority(scopes=principal.scopes, may_unattend=False)
     assert list(excesses(OPERATOR, key, {})) == []
     assert list(excesses(of_principal(principal, {}), key, {})) == []
     bound = replace(principal, team="b", owner_id=2, models=("llama3",))

@@ -82,7 +82,7 @@ def test_keys_with_a_forged_checksum_wait_for_a_poll_and_cost_no_query_either(
     [
         {},
         {"HTTP_X_API_KEY": "sk-1234"},
-        {"HTTP_X_API_KEY": keys.generate().text, "HTTP_AUTHORIZATION": "Bearer other"},
+        {"HTTP_X_API_KEY": keys.generate().text, "HTTP_AUTHORIZATION": f"Bearer {keys.generate().text}"},
     ],
     ids=["no key", "malformed", "two that differ"],
 )

@@ -174,7 +174,11 @@ def test_the_doctor_warns_of_networks_that_anybody_may_be_in(door: Door) -> None
 
 
 def test_the_api_sets_shows_and_audits_both(door: Door) -> None:
-    manager = door.issue("--scopes", "inference,keys")
+    issuer = door.issue("--scopes", "inference,keys")
+    for fields in ({"allow_in_path": True}, {"keyless_networks": ["192.0.2.0/24"]}):
+        beyond = door.ask("/api/v1/keys", {"label": "box", **fields}, key=issuer)
+        assert (beyond.status_code, beyond.json()["error"]) == (403, "more_than_own")
+    manager = door.issue("--scopes", "inference,keys,manage")
     made = door.ask(
         "/api/v1/keys", {"label": "box", "allow_in_path": True, "keyless_networks": ["192.0.2.0/24"]}, key=manager
     )
@@ -192,7 +196,7 @@ def test_the_api_sets_shows_and_audits_both(door: Door) -> None:
         assert "inference alone" in both.text
     bad = door.ask("/api/v1/keys", {"label": "x", "keyless_networks": ["here"]}, key=manager)
     assert bad.status_code == 400
-    bound = door.issue("--scopes", "inference,keys", "--addresses", "127.0.0.0/8")
+    bound = door.issue("--scopes", "inference,keys,manage", "--addresses", "127.0.0.0/8")
     wide_one = {"label": "x", "addresses": ["127.0.0.1"], "keyless_networks": ["10.0.0.0/8"]}
     assert door.ask("/api/v1/keys", wide_one, key=bound).status_code == 403
 

@@ -181,8 +181,8 @@ def test_a_part_of_a_stream_arrives_before_the_next_is_there(port: int, stub: St
 
 
 def test_a_large_body_arrives_whole(port: int, stub: StubProcess) -> None:
-    status, _, _ = ask(port, "POST", "/api/generate", {"model": "stub", "prompt": LARGE, "stream": False})
-    assert status == 200
+    body = {"model": "stub-num9000000-trained9000000", "prompt": LARGE, "stream": False}
+    assert ask(port, "POST", "/api/generate", body)[0] == 200
     assert stub.requests("/api/generate")[0].json()["prompt"] == LARGE
 
 

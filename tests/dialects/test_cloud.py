@@ -47,9 +47,8 @@ def test_every_way_is_closed(house: House, path: str, fields: dict[str, Any]) ->
 def test_every_way_can_be_opened(cloudy: House, path: str, fields: dict[str, Any]) -> None:
     answer = cloudy.ask(path, {**BODIES[path], **fields})
     assert answer.status != 403
-    (request,) = cloudy.reached()
-    body = request.json()
-    assert {name: body[name] for name in fields} == fields
+    bodies = [request.json() for request in cloudy.reached() if request.body]
+    assert any(fields.items() <= body.items() for body in bodies), bodies
 
 
 def test_an_open_cloud_is_listed(cloudy: House) -> None:

@@ -15,7 +15,7 @@ def test_a_program_hears_what_ollama_says(gateway: GatewayServer, accept: str) -
     assert answer.status_code == 200
     assert answer.text == "Ollama is running"
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["vary"] == "Accept, origin"
 
 
 def test_a_head_says_it_without_a_body(gateway: GatewayServer) -> None:
