@@ -20,6 +20,7 @@ MESSAGES = [{"role": "user", "content": "abcdefgh"}]
 SHAPES = {route.path: route.shape for route in ROUTES if route.shape is not shapes.NOTHING}
 # A body for each kind of request that has all it needs.
 WHOLE: dict[str, Any] = {
+    "model": "mistral",
     "prompt": "abcdefgh",
     "messages": MESSAGES,
     "input": "abcdefgh",

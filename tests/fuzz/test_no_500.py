@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.fuzz.connection import Prober, request
 from tests.fuzz.inputs import HEADER_NAMES, HEADER_VALUES, TEXTS, documents, escaped, queries
 
-few = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=50, suppress_health_check=list(HealthCheck))
 
 
 def many(count: int) -> settings:

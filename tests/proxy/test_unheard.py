@@ -159,7 +159,8 @@ def test_a_stream_that_has_begun_tells_that_its_model_answers(stub: StubProcess,
         assert client.head().status == 200
         client.chunk()
         line = leave(server, stub, "beside-a-stream", 0.5)
-    assert 10 <= line["completion_tokens"] < 100
+    # Half a second at the first rate of 20 is 10, less what the call took to be asked.
+    assert 5 <= line["completion_tokens"] < 100
 
 
 def test_one_token_answers_do_not_make_other_calls_dear(stub: StubProcess, server: GatewayServer) -> None:
