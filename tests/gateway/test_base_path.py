@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from benchmarks.stub_client import StubProcess
 from gateway.addresses import listening
 from gateway.values import path_prefix
 from tests.dialects.front import BODIES
-from tests.gateway.test_nginx import program
-from tests.harness import ADMIN_PASSWORD, BASE_DIR, GatewayServer, wait_until
+from tests.harness import ADMIN_PASSWORD, BASE_DIR, GatewayServer
+from tests.nginx import nginx
 from tests.proxy.wire import ask
 
 PREFIX = "/ollama"
@@ -25,24 +24,6 @@ BLOCK = re.search(
     (BASE_DIR / "docs/operations.md").read_text(),
     re.DOTALL | re.MULTILINE,
 )
-CONFIGURATION = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        {block}
-    }}
-}}
-"""
 BROWSER = {"Accept": "text/html"}
 
 
@@ -53,18 +34,12 @@ def server(stub: StubProcess) -> Iterator[GatewayServer]:
 
 
 @contextmanager
-def nginx(folder: Path, block: str) -> Iterator[str]:
+def front(folder: Path, block: str) -> Iterator[str]:
     """Runs an nginx with that block; yields its address."""
-    found, port = program("nginx"), listening("127.0.0.1", 0).port
-    file = folder / "nginx.conf"
-    file.write_text(CONFIGURATION.format(folder=folder, port=port, block=block))
-    with subprocess.Popen([found, "-p", str(folder), "-c", str(file)], stderr=subprocess.DEVNULL) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: process.poll() is None and answers(url), 10)
-            yield url
-        finally:
-            process.terminate()
+    port = listening("127.0.0.1", 0).port
+    url = f"http://127.0.0.1:{port}"
+    with nginx(folder, f"listen 127.0.0.1:{port};\n{block}", lambda: answers(url)):
+        yield url
 
 
 def answers(url: str) -> bool:
@@ -87,7 +62,7 @@ def base(
         slash = "/" if request.param == "takes it off" else ""
         block = BLOCK[1].replace("http://127.0.0.1:8100", f"{server.url}{slash}")
         assert f"{server.url}{slash};" in block
-        yield stack.enter_context(nginx(tmp_path_factory.mktemp("nginx"), block)) + PREFIX
+        yield stack.enter_context(front(tmp_path_factory.mktemp("nginx"), block)) + PREFIX
 
 
 def own_links(page: str) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,40 +12,19 @@ import httpx
 import pytest
 
 from gateway.addresses import listening
-from tests.harness import ADMIN_PASSWORD, BASE_DIR, GatewayServer, wait_until
+from tests.harness import ADMIN_PASSWORD, BASE_DIR, GatewayServer
+from tests.nginx import nginx, program
 
 BLOCK = re.search(
     r"```nginx\n(location / \{\n.*?^\}\n)```", (BASE_DIR / "README.md").read_text(), re.DOTALL | re.MULTILINE
 )
-CONFIGURATION = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
+SERVER = """
         listen 127.0.0.1:{port} ssl;
         server_name localhost;
         ssl_certificate {folder}/certificate.pem;
         ssl_certificate_key {folder}/key.pem;
         {block}
-    }}
-}}
 """
-
-
-def program(name: str) -> str:
-    """Returns where a program is; skips the test without it."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed here: see .ci/run")
-    return found
 
 
 @pytest.fixture
@@ -58,29 +36,24 @@ def server(make_gateway: Callable[..., GatewayServer]) -> GatewayServer:
 def front(server: GatewayServer, tmp_path: Path) -> Iterator[httpx.Client]:
     """A browser in front of nginx in front of the gateway."""
     assert BLOCK, "the README has no nginx block"
-    nginx, port = program("nginx"), listening("127.0.0.1", 0).port
+    program("nginx")
+    port = listening("127.0.0.1", 0).port
     options = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost")
     files = ("-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "certificate.pem")
     subprocess.run([program("openssl"), "req", *options, *files], cwd=tmp_path, check=True, capture_output=True)
     block = BLOCK[1].replace("http://10.0.0.7:8100", server.url)
     assert server.url in block
-    file = tmp_path / "nginx.conf"
-    file.write_text(CONFIGURATION.format(folder=tmp_path, port=port, block=block))
+    lines = SERVER.format(folder=tmp_path, port=port, block=block)
     url, trust = f"https://localhost:{port}", ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
     with (
-        subprocess.Popen([nginx, "-p", str(tmp_path), "-c", str(file)], stderr=subprocess.PIPE, text=True) as process,
         httpx.Client(base_url=url, verify=trust, headers={"Origin": url}, timeout=10) as browser,
+        nginx(tmp_path, lines, lambda: answers(browser)),
     ):
-        try:
-            wait_until(lambda: answers(browser, process), 10)
-            yield browser
-        finally:
-            process.terminate()
+        yield browser
 
 
-def answers(browser: httpx.Client, process: subprocess.Popen[str]) -> bool:
+def answers(browser: httpx.Client) -> bool:
     """Tells whether nginx is up."""
-    assert process.poll() is None, process.communicate()[1]
     try:
         return browser.get("/health/live").status_code == 200
     except httpx.ConnectError:
